@@ -1,0 +1,221 @@
+# Grove: kernel, ISO, tests and benchmarks. `make help` lists the targets.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+NM     ?= nm
+NASM   ?= nasm
+QEMU   ?= qemu-system-i386
+# Appended to every compilation; checkers at each entry and poisoned memory, or neither (0);
+# compilations and tests at a time; 1: show whole commands.
+CFLAGS ?=
+DEBUG  ?= 1
+JOBS   ?= $(shell nproc)
+V      ?=
+# The machine of run and debug. The one test to run. The groups of mmbench.
+MEMORY ?= 64M
+CPU    ?= max
+PAGING ?=
+APPEND ?=
+T      ?=
+GROUPS ?= cal sys mmap fault mprotect brk vma
+export CC QEMU JOBS
+
+B := build
+MODE := $(if $(filter 0,$(DEBUG)),release,debug)
+O := $(B)/$(MODE)
+
+KERNEL_SRC := $(sort $(wildcard boot/*.asm boot/*.c kernel/*.c kernel/*.asm kernel/lib/*.c \
+              kernel/x86/*.c kernel/x86/*.asm kernel/linux/*.c mm/*.c mm/x86/*.c \
+              tests/*.c tests/kernel/*.c))
+HOST_KERNEL_SRC := $(wildcard kernel/lib/tree.c kernel/lib/printk.c boot/boot_info.c)
+HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
+HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
+              $(filter-out $(HOST_TESTS:%=tests/host/%.c),$(wildcard tests/host/*.c))
+USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/*.c)))
+TOUR       := $(B)/user/tour $(B)/user/wild
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
+# Code without a C library: no calls to it, no tables that nobody reads.
+BARE     := -m32 -march=i686 -O2 -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+            -fcf-protection=none -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns
+BARELINK := -static -nostdlib -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
+DEBUGDEF := $(if $(filter debug,$(MODE)),-DDEBUG)
+
+KERNEL_FLAGS := $(BARE) -std=c11 -g -fno-omit-frame-pointer -mgeneral-regs-only \
+                -fno-strict-aliasing $(WARNINGS) $(DEBUGDEF) -Iinclude -Itests $(CFLAGS)
+NASM_FLAGS   := -felf32 -g -F dwarf -w+error -Iinclude/
+LINK_FLAGS   := -m elf_i386 -T linker.ld -z max-page-size=4096 -z noexecstack --build-id=none
+# A 64-bit process cannot have the kernel window where it is on i386 (layout.h).
+BIAS         := -DKERNEL_BIAS=0x200000000000
+HOST_FLAGS   := -std=c11 -D_GNU_SOURCE -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARNINGS) \
+                $(DEBUGDEF) -Itests/host/include -Iinclude -Itests -Itests/host $(CFLAGS)
+HOST64_FLAGS := -m64 -O1 $(BIAS) -fsanitize=address,undefined -fno-sanitize-recover=all $(HOST_FLAGS)
+HOST32_FLAGS := -m32 -O2 -fsanitize=undefined -fno-sanitize-recover=all $(HOST_FLAGS) \
+                -D_FILE_OFFSET_BITS=64
+COVER_FLAGS  := -m64 -O0 --coverage $(BIAS) $(HOST_FLAGS)
+USER_FLAGS   := $(BARE) -std=gnu11 -g -fno-builtin -Wall -Wextra -Werror -Itests/user $(CFLAGS)
+GLIBC_FLAGS  := -m32 -static -O2 -std=gnu11 -g -Wall -Wextra -Werror -Itests/user $(CFLAGS)
+$(B)/user/glibc_nested: GLIBC_FLAGS += -Wl,-z,execstack
+BENCH_FLAGS  := $(BARE) -std=gnu11 -fno-builtin -mgeneral-regs-only -Wall -Wextra $(CFLAGS)
+
+# Says what is made instead of the whole command, unless V=1.
+say = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
+DEPEND = -MMD -MP -MF $@.d -MT $@
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+## the kernel, build/grove.elf (the default)
+all: $(B)/grove.elf
+
+## the bootable ISO, build/grove.iso
+iso: $(B)/grove.iso
+
+## boot the ISO here: MEMORY=64M CPU=max PAGING=2level|pae APPEND='words'
+run:
+
+## boot the ISO stopped, with gdb attached and a breakpoint at kernel_main
+debug: HOW = --gdb
+
+## boot the ISO stopped and print the port for a gdb of your own
+gdb-port: HOW = --gdb-port
+
+run debug gdb-port: deps
+	@$(SUBMAKE) iso
+	@tools/run --memory '$(MEMORY)' --cpu '$(CPU)' --paging '$(PAGING)' \
+	    --append '$(APPEND)' $(HOW)
+
+## all tests; one of them: T=name
+test: deps
+	@$(SUBMAKE) tests
+	@tools/test $(T)
+
+# Everything that the tests run.
+tests: $(B)/grove.elf $(B)/grove.iso $(USER) \
+       $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%)
+
+## what memory operations cost in instructions, beside Linux: GROUPS='sys fault'
+bench: deps
+	@$(SUBMAKE) $(B)/grove.elf $(B)/user/mmbench
+	@tools/bench $(GROUPS)
+
+## lines and branches of mm/ that the host tests reach
+coverage: deps
+	@$(SUBMAKE) cover
+	@tools/coverage
+
+cover: $(HOST_TESTS:%=$(B)/coverage/%)
+
+## layers, style, headers that compile alone
+check:
+	@status=0; tools/check-layers || status=1; \
+	CFLAGS='$(KERNEL_FLAGS)' HOST_CFLAGS='$(HOST_FLAGS)' tools/check-style || status=1; \
+	exit $$status
+
+## install what is missing to build and test
+deps:
+	@tools/deps
+
+## remove everything that was built
+clean:
+	rm -rf $(B)
+
+## this list
+help:
+	@awk '/^## / { what = substr($$0, 4); next } \
+	      /^[a-z-]+:/ && what { sub(/:.*/, ""); printf "  make %-10s %s\n", $$0, what } \
+	      { what = "" }' Makefile
+
+.PHONY: all iso run debug gdb-port test tests bench coverage cover check deps clean help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# --- Flags: a file of them changes when they do, and what was compiled with them follows.
+define flags_file
+$1: FORCE
+	@mkdir -p $$(@D)
+	@echo '$2' | cmp -s - $$@ || echo '$2' >$$@
+endef
+$(eval $(call flags_file,$(O)/flags,$(CC) $(KERNEL_FLAGS) $(NASM) $(NASM_FLAGS) $(LINK_FLAGS)))
+$(eval $(call flags_file,$(B)/user/.flags,$(CC) $(USER_FLAGS) $(GLIBC_FLAGS) $(BENCH_FLAGS)))
+$(eval $(call flags_file,$(B)/which,$(O)))
+
+# --- Kernel: linked twice, the second time with a table of its own symbols.
+KERNEL_OBJ := $(KERNEL_SRC:%=$(O)/%.o)
+
+$(O)/%.c.o: %.c $(O)/flags Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(KERNEL_FLAGS) $(DEPEND) -c $< -o $@
+
+$(O)/%.asm.o: %.asm $(O)/flags Makefile
+	@mkdir -p $(@D)
+	$(call say,NASM)$(NASM) $(NASM_FLAGS) -MD $@.d -MP -MT $@ $< -o $@
+
+$(O)/symbols1.s: tools/symbols
+	@mkdir -p $(@D)
+	@tools/symbols </dev/null >$@
+
+$(O)/symbols2.s: $(O)/grove1.elf tools/symbols
+	@$(NM) -n $< | tools/symbols >$@
+
+$(O)/symbols%.o: $(O)/symbols%.s
+	$(call say,CC)$(CC) -m32 -c $< -o $@
+
+# A source that went away leaves the list, so the list is a prerequisite too.
+$(eval $(call flags_file,$(O)/objects,$(KERNEL_OBJ)))
+
+$(O)/grove%.elf: $(KERNEL_OBJ) $(O)/symbols%.o $(O)/objects linker.ld
+	$(call say,LD)$(LD) $(LINK_FLAGS) -Map=$@.map -o $@ $(filter %.o,$^) \
+	    "$$($(CC) -m32 -print-libgcc-file-name)"
+
+$(B)/grove.elf: $(O)/grove1.elf $(O)/grove2.elf $(B)/which
+	@for pass in 1 2; do $(NM) -n $(O)/grove$$pass.elf | grep -i ' t ' >$(O)/text$$pass; done
+	@cmp $(O)/text1 $(O)/text2 || { echo 'the symbol table moved the text: see linker.ld'; exit 1; }
+	@cp $(O)/grove2.elf $@
+
+$(B)/grove.iso: $(B)/grove.elf $(TOUR) boot/grub.cfg README.md tools/make-iso
+	$(call say,ISO)tools/make-iso $@ $(B)/grove.elf $(TOUR)
+
+# --- User programs: tests/user/NAME.c is build/user/NAME; glibc_NAME.c has a C library.
+$(B)/user/%: tests/user/%.c $(B)/user/.flags Makefile
+	$(call say,CC)$(CC) $(USER_FLAGS) $(DEPEND) $(BARELINK) $< -lgcc -o $@
+
+$(B)/user/glibc_%: tests/user/glibc_%.c $(B)/user/.flags Makefile
+	$(call say,CC)$(CC) $(GLIBC_FLAGS) $(DEPEND) $< -o $@
+
+$(B)/user/%: tests/bench/%.c $(B)/user/.flags Makefile
+	$(call say,CC)$(CC) $(BENCH_FLAGS) $(DEPEND) $(BARELINK) $< -o $@
+
+# --- Host tests: one binary each, from an archive of everything that a test may need. A test
+# with a file tests/host/test_NAME.flags has all of it compiled with those flags as well.
+define host_build  # DIRECTORY FLAGS
+$(call flags_file,$1/flags,$(CC) $2)
+$(call flags_file,$1/objects,$(HOST_SRC))
+
+$1/%.c.o: %.c $1/flags Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $2 $$(DEPEND) -c $$< -o $$@
+
+$1/all.a: $(HOST_SRC:%=$1/%.o) $1/objects
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$(filter %.o,$$^)
+DEPENDENCIES += $(HOST_SRC:%=$1/%.o.d)
+endef
+
+define host_test  # BINARY NAME BUILD_DIRECTORY FLAGS
+$1: $3/tests/host/$2.c.o $3/all.a
+	$$(call say,LD)$$(CC) $4 $$^ -o $$@
+DEPENDENCIES += $3/tests/host/$2.c.o.d
+endef
+
+define host_tests  # DIRECTORY FLAGS
+$(call host_build,$1,$2)
+$(foreach test,$(HOST_TESTS),$(if $(wildcard tests/host/$(test).flags), \
+    $(eval $(call host_build,$1/for_$(test),$2 $(file <tests/host/$(test).flags))) \
+    $(eval $(call host_test,$1/$(test),$(test),$1/for_$(test),$2)), \
+    $(eval $(call host_test,$1/$(test),$(test),$1,$2))))
+endef
+$(eval $(call host_tests,$(B)/host64,$(HOST64_FLAGS)))
+$(eval $(call host_tests,$(B)/host32,$(HOST32_FLAGS)))
+$(eval $(call host_tests,$(B)/coverage,$(COVER_FLAGS)))
+
+-include $(KERNEL_OBJ:%=%.d) $(USER:%=%.d) $(DEPENDENCIES)

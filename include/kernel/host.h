@@ -1,0 +1,26 @@
+/*
+ * What mm/ needs from the kernel around it: all of it. Provide these calls and
+ * `panic`, and mm/ runs in your kernel; the host tests are the second kernel
+ * that does.
+ */
+#ifndef KERNEL_HOST_H
+#define KERNEL_HOST_H
+
+#include <kernel/types.h>
+
+/*
+ * Where the current task's `errno` is.
+ *
+ * => never NULL; before there are tasks, any variable will do
+ */
+int *host_errno(void);
+
+/*
+ * A misuse of the memory subsystem was found and contained: report it.
+ *
+ * => the sentence names what was wrong, and is only valid during the call
+ * => may not return, if the kernel would rather stop
+ */
+void host_misuse(const char *sentence);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * What memory needs to know of a file: its length and how to read a page of it.
+ */
+#ifndef KERNEL_INODE_H
+#define KERNEL_INODE_H
+
+#include <kernel/types.h>
+
+typedef struct inode inode_t;
+
+typedef struct inode_ops {
+    /*
+     * Read page `index` of the file into `buffer` (PAGE_SIZE bytes, all of them
+     * written; bytes past the file's end are zero).
+     *
+     * => buffer may be the temporary slot of index 0 (mmu.h): use no other but 1
+     * => 0 or -EIO, -ENOMEM
+     */
+    int (*read_page)(inode_t *ino, size_t index, void *buffer);
+
+    /* The last reference went. => may free the inode; its pages are gone by then */
+    void (*release)(inode_t *ino);
+} inode_ops_t;
+
+/* Guards: (c) constant after creation  (k) the kernel: it is never preempted */
+struct inode {
+    const inode_ops_t *ops;     /* (c) */
+    const char *name;           /* (c) for mspace_display */
+    off_t length;               /* (k) bytes */
+    size_t users;               /* (k) references */
+    page_t *pages;              /* (k) pagecache.c: one word a page, or NULL */
+    size_t page_slots;          /* (k) how many words `pages` has */
+};
+
+static inline void inode_hold(inode_t *ino)
+{
+    ino->users++;
+}
+
+/* Drop a reference; the last one empties the cache and calls ops->release. */
+void inode_release(inode_t *ino);
+
+#endif

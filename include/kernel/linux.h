@@ -1,0 +1,24 @@
+/*
+ * The system calls of ring 3: Linux's numbers, arguments and results on i386.
+ */
+#ifndef KERNEL_LINUX_H
+#define KERNEL_LINUX_H
+
+#include <kernel/task.h>
+
+/*
+ * Answer `int 0x80`: the number is in eax, the arguments in ebx, ecx, edx, esi,
+ * edi, ebp; the result or a negative errno comes back in eax.
+ *
+ * => a call that is not there answers -ENOSYS, and is logged once per program
+ * => does not return from exit, exit_group, or a deadly signal
+ */
+void linux_system_call(trap_frame_t *frame);
+
+/* Give a new task its files 0, 1 and 2: the console, or the debug port. */
+void linux_open_standard_files(task_t *task);
+
+/* Close whatever the task has open. */
+void linux_close_files(task_t *task);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * The border between hardware and everything above: what an entry of a page
+ * table says, in one form for every format, and the calls that read and change
+ * entries of the user part of a space.
+ *
+ * An entry is a frame and bits:
+ *
+ *  31                    12  11   10   9   8   7   6   5   4   3   2   1   0
+ *  +-----------------------+----+----+----+---+---+---+---+---+---+---+---+---+
+ *  | frame                 |HELD|OBJ |NOEX| G | L | D | A |UNC|WT | U | W | P |
+ *  +-----------------------+----+----+----+---+---+---+---+---+---+---+---+---+
+ *
+ *  0                       nothing
+ *  P                       the frame is mapped
+ *  HELD, no P              the frame is kept, its area grants no right
+ *  else                    a swap slot
+ */
+#ifndef KERNEL_MMU_H
+#define KERNEL_MMU_H
+
+#include <kernel/layout.h>
+#include <kernel/types.h>
+
+typedef size_t mmu_entry_t;
+
+#define MMU_PRESENT       0x001u
+#define MMU_WRITE         0x002u
+#define MMU_USER          0x004u
+#define MMU_WRITE_THROUGH 0x008u
+#define MMU_UNCACHED      0x010u
+#define MMU_ACCESSED      0x020u
+#define MMU_DIRTY         0x040u
+#define MMU_LARGE         0x080u
+#define MMU_GLOBAL        0x100u
+#define MMU_NOEXEC        0x200u    /* the format's own no-execute bit, where it has one */
+#define MMU_OBJECT        0x400u    /* the frame is not private: a file's, the zero frame */
+#define MMU_HELD          0x800u
+
+/* The frame table, by the documents' names: where it is mapped, and its length. */
+#define MMU_BMP FRAME_TABLE_BASE
+#define MMU_LG  (FRAME_TABLE_END - FRAME_TABLE_BASE)
+
+static inline page_t mmu_frame(mmu_entry_t entry)
+{
+    return entry & ~(mmu_entry_t)PAGE_MASK;
+}
+
+/*
+ * The place of one last-level entry in a space's tables.
+ *
+ * => valid until a table of that space is freed: use it at once
+ */
+typedef struct mmu_place {
+    void *entry;            /* NULL: there is no table here yet */
+    void *table;            /* the table's frame_t */
+    size_t vaddr;
+    page_t directory;
+} mmu_place_t;
+
+/* Find the place of vaddr. => place->entry is NULL if no table covers it */
+void mmu_find(page_t directory, size_t vaddr, mmu_place_t *place);
+
+/* The same, making the tables. => -ENOMEM: nothing changed */
+int mmu_make(page_t directory, size_t vaddr, mmu_place_t *place);
+
+/* What is there. => 0 also where there is no table */
+mmu_entry_t mmu_get(const mmu_place_t *place);
+
+/*
+ * Put an entry there; flush the page if what was there was present and its
+ * space is current.
+ *
+ * => an empty table is not freed by setting 0: mmu_change_range does that
+ */
+void mmu_set(const mmu_place_t *place, mmu_entry_t entry);
+
+/* mmu_find and mmu_get in one. */
+mmu_entry_t mmu_read(page_t directory, size_t vaddr);
+
+/*
+ * For each entry in [base, base + length) that is not 0, put what `change`
+ * returns in its place; then flush what changed and was present, and free the
+ * tables that became empty.
+ *
+ * => whole pages of the user part; cannot fail
+ * => change(context, vaddr, entry) may release the frame it takes out: nothing
+ *    of this space runs before the flush
+ * => O(tables + entries): a range without tables costs one step a table
+ */
+typedef mmu_entry_t mmu_change_t(void *context, size_t vaddr, mmu_entry_t entry);
+void mmu_change_range(page_t directory, size_t base, size_t length,
+                      mmu_change_t *change, void *context);
+
+/* Flush one page of the space if it is current. */
+void mmu_flush(page_t directory, size_t vaddr);
+
+/* How many frames the space's own tables take, the top level included. */
+size_t mmu_table_count(page_t directory);
+
+/*
+ * Fill a frame with zeros; copy a page to a frame; through a temporary slot.
+ *
+ * => source: any readable address of the current space, page-aligned
+ */
+void mmu_clear_page(page_t page);
+void mmu_copy_page(page_t page, const void *source);
+
+/*
+ * A frame in the kernel's view for a moment: write to it, then drop it.
+ *
+ * => two at a time (index 0 and 1); never across a sleep
+ */
+void *mmu_temporary_map(unsigned index, page_t page);
+void mmu_temporary_unmap(unsigned index);
+
+/* Whether pages can be kept from being executed. */
+bool mmu_can_forbid_execution(void);
+
+#endif

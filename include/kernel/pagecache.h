@@ -1,0 +1,47 @@
+/*
+ * Pages of files in memory: one frame for each page of each file, shared by
+ * everyone who reads or maps it.
+ */
+#ifndef KERNEL_PAGECACHE_H
+#define KERNEL_PAGECACHE_H
+
+#include <kernel/inode.h>
+#include <kernel/physical.h>
+
+/*
+ * A page with so many references is copied, not mapped once more: at 65,535 its
+ * count would stick (physical.h) and the frame never come back.
+ */
+#define PAGECACHE_SHARES 65000u
+
+static_assert(PAGECACHE_SHARES < UINT16_MAX, "a mapped page's count never sticks");
+
+/*
+ * The frame that holds page `index` of the file, read if need be.
+ *
+ * => 0 and *page with a reference of the caller's own, or -EIO, -ENOMEM
+ * => index is below the file's length in pages, else -EINVAL
+ * => for a while; who keeps the reference asks pagecache_may_share first
+ */
+int pagecache_get(inode_t *ino, size_t index, page_t *page);
+
+/* Whether a reference to a cached page may be kept, by mapping it. */
+static inline bool pagecache_may_share(page_t page)
+{
+    return physical_frame(page)->count < PAGECACHE_SHARES;
+}
+
+/* pagecache_get only if it is in memory already. => PAGE_NONE: it is not */
+page_t pagecache_peek(inode_t *ino, size_t index);
+
+/* Forget every page nobody maps. => how many frames came back */
+size_t pagecache_drop(inode_t *ino);
+
+/*
+ * The same, and when no page is left, forget the file's table of pages too.
+ *
+ * => frees to the heap: not for reclaiming, which may run inside kmalloc
+ */
+void pagecache_empty(inode_t *ino);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * Physical pages: which frames exist, who has them, and which are free.
+ *
+ * Free frames hang together in lists through a marker at their own start, one
+ * list a block of 2 MiB; blocks are ranked by fullness so that single pages come
+ * from the fullest. A table of 8 bytes a frame, outside the pages, is the second
+ * index that the lists are checked against. Memory never handed out is an
+ * interval of its block, not yet a list.
+ *
+ * Markers can only be touched in the linear space (linear.h) or before paging.
+ * To keep that off the hot path, a magazine holds some free frames.
+ *
+ * => one lock guards lists, magazine and figures; calls take it themselves.
+ *    A used frame's count and owner belong to whoever has the page
+ */
+#ifndef KERNEL_PHYSICAL_H
+#define KERNEL_PHYSICAL_H
+
+#include <kernel/boot_info.h>
+#include <kernel/layout.h>
+#include <kernel/owner.h>
+#include <kernel/types.h>
+
+#define PAGE_NONE ((page_t)0)   /* page 0 is never handed out */
+
+/*
+ * FRAME_ABSENT also stands for a free frame never handed out yet, which its
+ * block's interval knows: the table starts cleared.
+ */
+typedef enum frame_state {
+    FRAME_ABSENT,       /* no RAM, or in a block's interval */
+    FRAME_FREE,         /* in its block's list */
+    FRAME_MAGAZINE,     /* free, and in the magazine */
+    FRAME_USED,
+    FRAME_RESERVED,     /* never handed out, never freed */
+} frame_state_t;
+
+typedef struct frame {
+    uint8_t state;      /* frame_state_t */
+    uint8_t owner;      /* frame_owner_t */
+    uint16_t count;     /* USED: references, saturating; page table: entries in use */
+    uint32_t word;      /* page table: its kernel address, without KERNEL_BIAS */
+} frame_t;
+
+/* At the start of every page in a block's list. */
+typedef struct free_page_marker free_page_marker_t;
+struct free_page_marker {
+    uint32_t check;     /* FREE_PAGE_CHECK ^ the page's number */
+    page_t next;        /* PAGE_NONE at the end */
+    page_t prev;
+};
+
+/* Guards: (c) constant after physical_init  (p) the physical lock */
+typedef struct physical_mem_info {
+    page_t physical_heap_start;     /* (c) encloses every page that can be free */
+    page_t physical_heap_end;       /* (c) */
+    size_t total;                   /* (c) pages of RAM in the linear space */
+    size_t free;                    /* (p) magazine included */
+    size_t used;                    /* (p) total == free + used + reserved */
+    size_t reserved;                /* (p) */
+    size_t unmanaged;               /* (c) pages of RAM at or above LINEAR_END */
+    size_t low_free;                /* (p) of `free`: below 16 MiB */
+    size_t magazine;                /* (p) of `free`: in the magazine */
+    size_t owner[OWNER_COUNT];      /* (p) pages by owner; [OWNER_NONE] == free */
+    /* Events since boot. */
+    uint64_t allocated;
+    uint64_t freed;
+    uint64_t refills;
+    uint64_t drains;
+    uint64_t failures;
+} physical_mem_info_t;
+
+extern physical_mem_info_t physical_mem_info;
+
+/* The frame table; use physical_frame(). */
+extern frame_t *physical_frames;
+extern size_t physical_frame_count;
+
+/*
+ * Take the machine over: build the frame table and the free blocks.
+ *
+ * => NULL, or a sentence that says why this machine cannot run Grove
+ * => before paging; places the frame table in RAM and reserves it in *info
+ */
+const char *physical_init(boot_info_t *info);
+
+/*
+ * After paging is on, the frame table is at FRAME_TABLE_BASE.
+ */
+void physical_move_frame_table(void);
+
+/*
+ * Take a free page.
+ *
+ * => its address, or PAGE_NONE when no page is left; contents undefined
+ * => the frame has a count of 1 and belongs to `owner`
+ * => O(1); a magazine refill, once in at least 16 calls, visits the linear space
+ */
+page_t alloc_physical_page(frame_owner_t owner);
+
+/*
+ * Take `page_count` pages in a row, the first a multiple of `align` bytes, all
+ * below `limit` (0: anywhere).
+ *
+ * => PAGE_NONE if there is no such run; each page is freed by itself
+ * => O(blocks) while whole blocks are free, O(frames) when none is
+ */
+page_t physical_alloc_run(size_t page_count, size_t align, page_t limit,
+                          frame_owner_t owner);
+
+/*
+ * Give a page back, whatever its count.
+ *
+ * => 0, or -EINVAL and nothing changed: not a page, not ours, or free already;
+ *    that is also reported through host_misuse
+ */
+int free_physical_page(page_t page);
+
+/*
+ * Counted pages: page_new has one reference, page_hold adds one, page_release
+ * drops one and frees the page with the last.
+ *
+ * => a count that reaches 65,535 stays there: such a page is never freed
+ * => page_release: the references left, or -EINVAL as free_physical_page
+ */
+page_t page_new(frame_owner_t owner);
+void page_hold(page_t page);
+int page_release(page_t page);
+size_t page_count(page_t page);
+
+/* Where the frame table lies in RAM. */
+page_t physical_frame_table(void);
+
+/* The frame of a page. => NULL: outside the table */
+static inline frame_t *physical_frame(page_t page)
+{
+    size_t number = page >> PAGE_SHIFT;
+
+    return LIKELY(number < physical_frame_count) ? &physical_frames[number] : NULL;
+}
+
+/* Change whose a used frame is. */
+void physical_set_owner(page_t page, frame_owner_t owner);
+
+/*
+ * Called once before an allocation fails; asks for at least `wanted` pages.
+ *
+ * => returns how many it gave back; runs without the physical lock
+ */
+typedef size_t physical_reclaim_t(size_t wanted);
+void physical_set_reclaim(physical_reclaim_t *reclaim);
+
+/*
+ * For tests: let the n-th allocation from now fail (1: the next), once; 0 off.
+ */
+void physical_fail_after(size_t n);
+
+/*
+ * NULL, or a sentence: lists, markers, block counters, intervals, magazine,
+ * frame table and physical_mem_info agree. O(frames).
+ */
+const char *physical_check(void);
+
+/* Print free + used + reserved = total, and the frames of each owner. */
+void physical_log(void);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * A segment: contiguous virtual memory that grows and shrinks at its end by pages.
+ *
+ * The kernel segment backs its pages with scattered frames; a host library may
+ * back them with one large reservation. A heap needs no more than this.
+ */
+#ifndef KERNEL_SEGMENT_H
+#define KERNEL_SEGMENT_H
+
+#include <kernel/types.h>
+
+typedef struct segment segment_t;
+struct segment {
+    size_t base;        /* constant; a multiple of PAGE_SIZE */
+    size_t length;      /* bytes mapped now; a multiple of PAGE_SIZE */
+    size_t limit;       /* constant; the length it can never pass */
+
+    /*
+     * Map page_count more pages at base + length, contents undefined.
+     *
+     * => 0, or -ENOMEM and nothing changed
+     * => never allocates from a heap
+     */
+    int (*extend)(segment_t *segment, size_t page_count);
+
+    /* Give the last page_count pages back. => page_count * PAGE_SIZE <= length */
+    void (*shrink)(segment_t *segment, size_t page_count);
+};
+
+/* The segment of the kernel heap, at SEGMENT_BASE. Call init once paging is on. */
+extern segment_t kernel_segment;
+void segment_init(void);
+
+#endif

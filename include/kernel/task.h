@@ -1,0 +1,115 @@
+/*
+ * Tasks: a program in ring 3, or the kernel's own first one.
+ *
+ * The kernel is never preempted; it gives up the processor only in task_wait and
+ * task_exit, which assert that no lock is held and the linear space is left.
+ */
+#ifndef KERNEL_TASK_H
+#define KERNEL_TASK_H
+
+#include <kernel/fault.h>
+#include <kernel/inode.h>
+#include <kernel/memory.h>
+#include <kernel/trap.h>
+#include <kernel/types.h>
+
+enum {
+    TASK_NAME_MAX = 32,
+    TASK_FILES_MAX = 64,
+    TASK_STACK_SIZE = 2 * PAGE_SIZE,
+};
+
+typedef enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED } task_state_t;
+
+struct file;
+
+/* Guards: all of it (k) the kernel: it is never preempted */
+typedef struct task {
+    int pid;
+    task_state_t state;
+    int exit_status;            /* wait4's encoding: code << 8, or the signal */
+    struct task *parent;
+    struct task *next;          /* all tasks, by pid */
+    char name[TASK_NAME_MAX];
+    inode_t *program;           /* the file it was loaded from, with a reference */
+
+    size_t kernel_stack;        /* lowest address; the page below is a guard */
+    size_t saved_stack;         /* where trap_switch goes on */
+    trap_frame_t *frame;        /* ring 3's registers, at the stack's upper end */
+    mspace_t *mspace;           /* NULL: a kernel task */
+    int error;                  /* errno for calls that return pointers */
+
+    fpu_state_t *fpu;
+    uint32_t tls[GDT_TLS_COUNT][2];
+    uint16_t fs, gs;
+    size_t clear_child_tid;     /* kept for threads; nobody else can see it be cleared */
+    struct file *files[TASK_FILES_MAX];
+    uint64_t unknown_calls[8];  /* bit n: call n was answered ENOSYS and logged */
+    bool output_to_port;        /* fd 1 goes to the debug port, fd 0 is empty */
+    bool out_of_memory;         /* a copy to or from ring 3 found no page */
+} task_t;
+
+/* The one that runs; never NULL once task_init was called. */
+extern task_t *task_current;
+
+/* Make the running kernel its first task, and answer the traps of ring 3. */
+void task_init(void);
+
+/*
+ * Start a program: load the ELF file `ino` into a new space with these
+ * arguments.
+ *
+ * => the task, ready to run; NULL and *why set to a sentence
+ * => argv, envp: NULL-terminated
+ * => takes its own reference on ino; the caller keeps its own
+ */
+task_t *task_create(inode_t *ino, const char *name, char *const argv[],
+                    char *const envp[], const char **why);
+
+/*
+ * Run others until this one has ended; free it; return its exit_status.
+ */
+int task_wait(task_t *task);
+
+/* End the current task: its space, stack and files go back. */
+_Noreturn void task_exit(int exit_status);
+
+/*
+ * Kill the current task for a trap, or for a signal that it sent itself by a
+ * system call: print the explained report, then task_exit with the signal.
+ *
+ * => fault: NULL unless the trap is a page fault
+ */
+_Noreturn void task_kill(int signal, const trap_frame_t *frame, const fault_t *fault);
+
+/* Register the handlers of kill.c; task_init does. */
+void task_set_trap_handlers(void);
+
+/*
+ * Kill the current task if memory ran out while the kernel copied to or from it:
+ * at the end of a system call, whatever it would answer.
+ */
+void task_check_memory(const trap_frame_t *frame);
+
+task_t *task_find(int pid);
+
+/* Signals, with Linux's numbers. */
+#define SIGINT   2
+#define SIGILL   4
+#define SIGTRAP  5
+#define SIGABRT  6
+#define SIGBUS   7
+#define SIGFPE   8
+#define SIGKILL  9
+#define SIGSEGV 11
+#define SIGTERM 15
+#define SIGCHLD 17
+#define SIGCONT 18
+#define SIGSTOP 19
+#define SIGTTOU 22
+#define SIGURG  23
+#define SIGWINCH 28
+#define SIGSYS  31
+#define SIGNAL_MAX 64
+
+#endif

@@ -1,0 +1,252 @@
+/*
+ * Areas: ranges of a space that share rights and backing.
+ */
+#ifndef KERNEL_VMA_H
+#define KERNEL_VMA_H
+
+#include <kernel/inode.h>
+#include <kernel/layout.h>
+#include <kernel/mmu.h>
+#include <kernel/tree.h>
+#include <kernel/types.h>
+
+typedef struct vma vma_t;
+typedef struct mspace mspace_t;
+
+/* Rights. */
+#define VMA_READ          0x00000001
+#define VMA_WRITE         0x00000002
+#define VMA_EXEC          0x00000004
+#define VMA_RIGHTS        (VMA_READ | VMA_WRITE | VMA_EXEC)
+/* Several spaces see the same frames. */
+#define VMA_SHARED        0x00000008
+/* Capabilities: what mspace_protect may grant. A right given at map time also
+ * gives its capability. */
+#define VMA_CAN_READ      0x00000010
+#define VMA_CAN_WRITE     0x00000020
+#define VMA_CAN_EXEC      0x00000040
+#define VMA_CAPABILITIES  (VMA_CAN_READ | VMA_CAN_WRITE | VMA_CAN_EXEC)
+/* Private, and writable later: pages are copied on the first write. */
+#define VMA_COPY_ON_WRITE 0x00000080
+/* Kinds: exactly one. */
+#define VMA_ANON          0x00000100    /* zeroes at first; private or shared */
+#define VMA_HEAP          0x00000200    /* brk: read-write, private */
+#define VMA_STACK         0x00000400    /* read-write, private, grows down */
+#define VMA_FILE          0x00000800    /* a file, private copy or shared */
+#define VMA_PHYS          0x00001000    /* physical range: never executable, frames not ours */
+#define VMA_PIPE          0x00002000    /* kernel only, populated at once */
+#define VMA_KINDS         (VMA_ANON | VMA_HEAP | VMA_STACK | VMA_FILE | VMA_PHYS | VMA_PIPE)
+/* State. */
+#define VMA_DEAD          0x00004000    /* pages revoked; waits for mspace_scavenge */
+#define VMA_LOCKED        0x00008000
+#define VMA_UNCACHED      0x00010000
+/* Of a call, not of an area. */
+#define VMA_FIXED         0x00020000    /* the address is not a hint */
+#define VMA_RESOLVE       0x00040000    /* populate now */
+#define VMA_CALL_FLAGS    (VMA_FIXED | VMA_RESOLVE)
+
+/* Presets. */
+#define VMA_RO            (VMA_READ)
+#define VMA_RW            (VMA_READ | VMA_WRITE)
+#define VMA_RX            (VMA_READ | VMA_EXEC)
+#define VMA_TEXT_SEGMENT  (VMA_FILE | VMA_RX)
+#define VMA_DATA_SEGMENT  (VMA_FILE | VMA_RW)
+#define VMA_STACK_SEGMENT (VMA_STACK | VMA_RW)
+#define VMA_HEAP_SEGMENT  (VMA_HEAP | VMA_RW)
+
+/*
+ * How an area's kind behaves. The fault handler calls these; it never asks for
+ * the kind.
+ *
+ * => all run with mspace->lock held
+ */
+typedef struct vma_ops {
+    const char *name;
+    bool backed;            /* `offset` counts bytes of what is behind the area */
+    bool foreign;           /* the frames are not ours: never counted nor released */
+
+    /*
+     * The frame for a page that has no entry yet, to be mapped as the entry
+     * says: *entry comes back with the frame, MMU_OBJECT when it is not private,
+     * and MMU_WRITE unless a write must be seen first. The rights come from the
+     * area.
+     *
+     * => a private frame and one of a file come with a reference that is the
+     *    entry's; the zero frame and foreign frames do not
+     * => vaddr: page-aligned, inside the area; write: the access is a write
+     * => 0, -ENOMEM, -EIO, or -ENXIO: a page wholly past the file's end
+     * => NULL: an area of this kind never faults
+     */
+    int (*fill)(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry);
+
+    /* One line's tail for mspace_display: "[heap]", a file's name, "phys=...". */
+    int (*describe)(const vma_t *vma, char *buffer, size_t size);
+} vma_ops_t;
+
+/* vma.limit of an area that lies wholly past its limit. */
+#define VMA_ALL_ZERO ((off_t)-1)
+
+/* Guards: all of it by the mspace's lock. */
+struct vma {
+    bbnode_t node;          /* node.value is the base address */
+    size_t length;          /* bytes, a multiple of PAGE_SIZE */
+    size_t gap;             /* free bytes between the area before and this one */
+    size_t largest_gap;     /* the largest `gap` in the subtree */
+    inode_t *ino;           /* VMA_FILE: the file, with a reference; else NULL */
+    off_t offset;           /* VMA_FILE: into the file; VMA_PHYS: the physical address */
+    off_t limit;            /* bytes of backing from the area's start, past it zeroes;
+                             * 0: no limit inside the area; VMA_ALL_ZERO: none of it */
+    int flags;              /* VMA_*, without VMA_CALL_FLAGS */
+    const vma_ops_t *ops;
+};
+
+static_assert(sizeof(size_t) != 4 || sizeof(vma_t) <= 56,
+              "with its superbuffer's registry an area takes 64 bytes of heap");
+
+/* The area of a node of mspace->tree; NULL for NULL. */
+static_assert(offsetof(struct vma, node) == 0, "vma_of is a cast");
+static inline vma_t *vma_of(bbnode_t *node)
+{
+    return (vma_t *)node;
+}
+
+static inline size_t vma_base(const vma_t *vma)
+{
+    return vma->node.value;
+}
+
+static inline size_t vma_end(const vma_t *vma)
+{
+    return vma->node.value + vma->length;
+}
+
+/* The figures of the machine's memory, and the kernel's own space. */
+struct kMMU {
+    size_t page_size;
+    size_t upper_physical_page;     /* number of the highest managed page, plus one */
+    size_t pages_amount;            /* pages of RAM we manage */
+    size_t free_pages;              /* free now: kmmu_refresh() brings it up to date */
+    uint64_t soft_faults;           /* faults that were resolved */
+    uint64_t hard_faults;           /* faults that ended a program */
+    page_t zero_page;               /* the common frame of zeroes: never freed, never writable */
+    mspace_t *kspace;               /* the kernel mspace */
+};
+extern struct kMMU kMMU;
+
+/* back_anon.c, back_file.c, back_phys.c */
+extern const vma_ops_t vma_ops_anon;
+extern const vma_ops_t vma_ops_heap;
+extern const vma_ops_t vma_ops_stack;
+extern const vma_ops_t vma_ops_file;
+extern const vma_ops_t vma_ops_phys;
+extern const vma_ops_t vma_ops_pipe;
+
+/*
+ * Check flags and backing against the rules of the kinds, and complete them:
+ * capabilities from rights, VMA_COPY_ON_WRITE for private writable ones.
+ *
+ * => the area's flags (positive), or -EINVAL
+ */
+int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bool kernel);
+
+/* The ops of a kind. */
+const vma_ops_t *vma_ops_of(int flags);
+
+/* Whether the area grants a program this kind of access. */
+static inline bool vma_allows(const vma_t *vma, bool write, bool execute)
+{
+    int needed = VMA_RIGHTS;
+
+    if (write)
+        needed = VMA_WRITE;
+    else if (UNLIKELY(execute) && mmu_can_forbid_execution())
+        needed = VMA_EXEC;
+    return (vma->flags & needed) != 0;
+}
+
+/*
+ * The entry of a page of this area, as its rights have it, for a page that is in
+ * memory (or held): MMU_WRITE only where the area grants it and nobody else has
+ * the frame. A swap slot, and 0, stay as they are.
+ */
+mmu_entry_t vma_entry(const vma_t *vma, mmu_entry_t entry);
+
+/* The bits that the area's rights give a page; 0 when it grants none. */
+static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
+{
+    mmu_entry_t bits = MMU_PRESENT | MMU_USER;
+
+    if ((vma->flags & VMA_RIGHTS) == 0)
+        return 0;
+    if ((vma->flags & VMA_EXEC) == 0)
+        bits |= MMU_NOEXEC;
+    if (UNLIKELY((vma->flags & VMA_UNCACHED) != 0))
+        bits |= MMU_UNCACHED | MMU_WRITE_THROUGH;
+    return bits;
+}
+
+/*
+ * The tree of areas: `tree` is mspace->tree, initialised with vma_update. Each
+ * area knows the free bytes before it (`gap`) and the most free bytes before any
+ * area of its subtree (`largest_gap`).
+ *
+ * => all O(log areas); the mspace's lock is held
+ */
+bool vma_update(bbnode_t *node);
+
+/* The area that holds the address, or the next one above it. => NULL: none */
+vma_t *vma_at_or_above(const bbtree_t *tree, size_t address);
+
+static inline vma_t *vma_next(const vma_t *vma)
+{
+    return vma_of(bbtree_next(&vma->node));
+}
+
+static inline vma_t *vma_previous(const vma_t *vma)
+{
+    return vma_of(bbtree_previous(&vma->node));
+}
+
+/*
+ * Put an area in. => free_from: the end of the area before it, or the space's
+ * lower bound; next: the area behind it, or NULL
+ */
+void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next);
+
+/* Move an area's ends, not past its neighbours. Nothing but the range changes. */
+void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end);
+
+/*
+ * The lowest free place for `length` bytes in [low, high). => 0: there is none
+ *
+ * => low, high: page-aligned, inside the space; *next: the area behind the place,
+ *    or NULL
+ */
+size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t length,
+                     vma_t **next);
+
+/*
+ * Cut an area at vaddr (page-aligned, inside): `upper`, a fresh node, becomes
+ * its upper part. Offset, limit and file reference are divided.
+ */
+void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
+
+/* Take the part below `base`, or from `end` on, off an area in the tree. */
+void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);
+void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end);
+
+/* Whether the area `next`, right behind `vma`, continues it. */
+bool vma_can_merge(const vma_t *vma, const vma_t *next);
+
+/*
+ * Let an area take over the range of another one, which it can merge with and
+ * which is not in the tree: one behind it, or one before it.
+ */
+void vma_append(bbtree_t *tree, vma_t *vma, const vma_t *tail);
+void vma_prepend(bbtree_t *tree, vma_t *vma, const vma_t *head);
+
+/* The same with the next area of the tree, which goes: its node and its file
+ * reference are the caller's. */
+void vma_absorb(bbtree_t *tree, vma_t *vma, vma_t *next);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * What the files of kernel/linux/ share: the calls, their helpers, open files.
+ */
+#ifndef KERNEL_LINUX_LINUX_H
+#define KERNEL_LINUX_LINUX_H
+
+#include <kernel/errno.h>
+#include <kernel/inode.h>
+#include <kernel/linux.h>
+#include <kernel/types.h>
+#include <kernel/usercopy.h>
+
+/*
+ * One system call.
+ *
+ * => `call` holds the arguments in the registers' names; they are hostile input
+ * => the result for eax: a value, or a negative errno
+ */
+typedef int32_t linux_call_t(const trap_frame_t *call);
+
+/* memory.c */
+linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect, linux_madvise;
+/* process.c */
+linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, linux_gettid;
+linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;
+linux_call_t linux_set_thread_area, linux_get_thread_area;
+/* file.c */
+linux_call_t linux_open, linux_openat, linux_close, linux_access, linux_readlink, linux_ioctl;
+linux_call_t linux_lseek, linux_llseek;
+/* transfer.c */
+linux_call_t linux_read, linux_write, linux_readv, linux_writev;
+/* stat.c */
+linux_call_t linux_stat64, linux_fstat64, linux_fstatat64, linux_statx;
+/* misc.c */
+linux_call_t linux_uname, linux_getrandom, linux_getrlimit, linux_ugetrlimit, linux_prlimit64;
+
+/*
+ * Part of a call, or all of it, is not there: log that once per program.
+ *
+ * => always -ENOSYS; what: the part, or NULL for the whole call
+ */
+int32_t linux_missing(unsigned number, const char *what);
+
+/* --- Open files */
+
+struct file;
+
+/* What a file can do; NULL: nothing of that kind. Copies in and out by usercopy.h. */
+typedef struct file_ops {
+    /*
+     * Move at most `length` bytes (at least 1) between the file and user memory.
+     *
+     * => bytes moved, fewer at the end; an error only if none was
+     */
+    int32_t (*read)(struct file *file, size_t to, size_t length);
+    int32_t (*write)(struct file *file, size_t from, size_t length);
+} file_ops_t;
+
+/* Guards: (c) constant after opening  (k) the kernel: it is never preempted */
+struct file {
+    const file_ops_t *ops;      /* (c) */
+    inode_t *ino;               /* (c) with a reference; NULL: a device */
+    off_t position;             /* (k) */
+};
+
+/* The open file of that number. => NULL: none */
+struct file *linux_file(uint32_t number);
+
+extern const file_ops_t linux_inode_file_ops;
+extern struct file linux_console_input;
+extern struct file linux_console_output;
+extern struct file linux_console_error;
+
+/* [address, address + length) lies below the end of user memory. */
+static inline bool is_user_range(size_t address, size_t length)
+{
+    return length <= USER_END && address <= USER_END - length;
+}
+
+enum {
+    LINUX_PATH_MAX = 4096,
+    LINUX_COUNT_MAX = 0x7ffff000,   /* no call moves more bytes at once */
+    AT_FDCWD = -100,
+    AT_SYMLINK_NOFOLLOW = 0x100,
+    AT_NO_AUTOMOUNT = 0x800,
+    AT_EMPTY_PATH = 0x1000,
+    AT_STATX_SYNC_TYPE = 0x6000,
+};
+
+/*
+ * Copy a path from the program.
+ *
+ * => 0 and *path, to be freed by kfree; -EFAULT, -ENAMETOOLONG, -ENOMEM
+ */
+int linux_get_path(size_t address, char **path);
+
+/*
+ * Whether a path can be looked up from the directory `directory`: it is absolute,
+ * or the directory is AT_FDCWD. => 0, -EBADF, -ENOTDIR (no open file is one)
+ */
+int linux_check_directory(int32_t directory, const char *path);
+
+#endif

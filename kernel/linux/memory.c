@@ -1,0 +1,405 @@
+/*
+ * brk, mmap, munmap, mprotect, madvise: Linux's rules in front of mspace_*.
+ */
+#include <kernel/memory.h>
+#include "linux.h"
+
+enum {
+    PROT_READ = 1,
+    PROT_WRITE = 2,
+    PROT_EXEC = 4,
+    PROT_SEM = 8,
+    PROT_GROWSDOWN = 0x01000000,
+    PROT_GROWSUP = 0x02000000,
+    PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP,
+
+    MAP_SHARED = 0x01,
+    MAP_PRIVATE = 0x02,
+    MAP_SHARED_VALIDATE = 0x03,
+    MAP_TYPE = 0x0f,
+    MAP_FIXED = 0x10,
+    MAP_ANONYMOUS = 0x20,
+    MAP_GROWSDOWN = 0x0100,
+    MAP_LOCKED = 0x2000,
+    MAP_POPULATE = 0x8000,
+    MAP_NONBLOCK = 0x10000,
+    MAP_HUGETLB = 0x40000,
+    MAP_FIXED_NOREPLACE = 0x100000,
+    /* Linux's LEGACY_MAP_MASK: what MAP_SHARED_VALIDATE does not object to. */
+    MAP_KNOWN = 0x7c07f973,
+};
+
+static_assert(PROT_READ == VMA_READ && PROT_WRITE == VMA_WRITE && PROT_EXEC == VMA_EXEC,
+              "rights are the same bits");
+
+int32_t linux_brk(const trap_frame_t *call)
+{
+    mspace_t *mspace = task_current->mspace;
+
+    mspace_break(mspace, call->ebx);        /* a refusal shows in the result */
+    return (int32_t)mspace->break_end;
+}
+
+/*
+ * Linux's checks of a range: whole pages, below the end of user memory. Below
+ * USER_BASE nothing can be mapped, so that part of it is cut off.
+ *
+ * => false: the range is bad; *length may be 0 afterwards: nothing to do
+ */
+static bool cut_range(size_t *address, size_t *length)
+{
+    if ((*address & PAGE_MASK) != 0 || !is_user_range(*address, *length))
+        return false;
+    *length = align_up(*length, PAGE_SIZE);
+    if (*address < USER_BASE) {
+        size_t below = USER_BASE - *address;
+
+        *length = *length > below ? *length - below : 0;
+        *address = USER_BASE;
+    }
+    return true;
+}
+
+int32_t linux_munmap(const trap_frame_t *call)
+{
+    size_t address = call->ebx, length = call->ecx;
+
+    if (length == 0 || !cut_range(&address, &length))
+        return -EINVAL;
+    return length == 0 ? 0 : mspace_unmap(task_current->mspace, address, length);
+}
+
+/* --- mmap */
+
+/* What is asked for, on its way to mspace_map. */
+typedef struct request {
+    uint32_t call;          /* the number of the system call */
+    size_t address;
+    size_t length;
+    uint32_t rights;
+    uint32_t flags;         /* MAP_* */
+    uint32_t file;          /* its number */
+    off_t offset;
+    inode_t *ino;
+} request_t;
+
+/* Round the length, and make the address one that mspace_map accepts. */
+static int32_t check_place(request_t *request)
+{
+    if (request->length == 0)
+        return -EINVAL;
+    request->length = align_up(request->length, PAGE_SIZE);
+    if (request->length == 0)
+        return -ENOMEM;
+    if ((request->offset + request->length - 1) >> PAGE_SHIFT >= UINT32_MAX)
+        return -EOVERFLOW;
+    if (request->length > USER_END)
+        return -ENOMEM;
+    if ((request->flags & MAP_FIXED) == 0) {        /* only a hint */
+        request->address = align_down(request->address, PAGE_SIZE);
+        if (request->address < USER_BASE || !is_user_range(request->address, request->length))
+            request->address = 0;
+        return 0;
+    }
+    if (!is_user_range(request->address, request->length))
+        return -ENOMEM;
+    if ((request->address & PAGE_MASK) != 0)
+        return -EINVAL;
+    return request->address < USER_BASE ? -EPERM : 0;   /* as below mmap_min_addr */
+}
+
+/* => the area's flags, or a negative errno */
+static int32_t check_anonymous(const request_t *request)
+{
+    switch (request->flags & MAP_TYPE) {
+    case MAP_PRIVATE:
+        if ((request->flags & MAP_GROWSDOWN) != 0)
+            return linux_missing(request->call, "MAP_GROWSDOWN");
+        return VMA_ANON | VMA_CAPABILITIES;
+    case MAP_SHARED:
+        if ((request->flags & MAP_GROWSDOWN) != 0)
+            return -EINVAL;
+        return linux_missing(request->call, "shared anonymous memory");
+    default:
+        return -EINVAL;
+    }
+}
+
+/* => the area's flags, or a negative errno; request->ino is set */
+static int32_t check_file(request_t *request)
+{
+    const struct file *file = linux_file(request->file);
+    int32_t flags = VMA_FILE | VMA_CAPABILITIES;
+
+    switch (request->flags & MAP_TYPE) {
+    case MAP_SHARED_VALIDATE:
+        if ((request->flags & ~(uint32_t)MAP_KNOWN) != 0)
+            return -EOPNOTSUPP;
+        /* fall through */
+    case MAP_SHARED:
+        if ((request->rights & PROT_WRITE) != 0)
+            return -EACCES;                         /* every file is read-only */
+        flags = VMA_FILE | VMA_SHARED | VMA_CAN_READ | VMA_CAN_EXEC;
+        break;
+    case MAP_PRIVATE:
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (file->ops->read == NULL)
+        return -EACCES;
+    if (file->ino == NULL)
+        return -ENODEV;
+    if ((request->flags & MAP_GROWSDOWN) != 0)
+        return -EINVAL;
+    request->ino = file->ino;
+    return flags;
+}
+
+/*
+ * Make the pages present, as far as that goes: the mapping stands in any case.
+ * A private page that may be written gets its own frame now.
+ */
+static void populate(size_t address, const request_t *request)
+{
+    bool write = (request->rights & PROT_WRITE) != 0;
+
+    if ((request->rights & (PROT_READ | PROT_WRITE | PROT_EXEC)) != 0)
+        mspace_resolve(task_current->mspace, address, request->length, write);
+}
+
+static bool is_populated(uint32_t flags)
+{
+    return (flags & MAP_LOCKED) != 0
+        || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
+}
+
+/* The errno of mspace_map, for a fixed address or not. */
+static int32_t map_error(bool no_replace)
+{
+    int err = task_current->error;
+
+    return err == ERANGE && no_replace ? -EEXIST : -err;
+}
+
+static int32_t map(const request_t *request, int32_t flags)
+{
+    mspace_t *mspace = task_current->mspace;
+    bool no_replace = (request->flags & MAP_FIXED_NOREPLACE) != 0;
+    bool replace = (request->flags & MAP_FIXED) != 0 && !no_replace;
+    void *place;
+
+    if (no_replace)
+        flags |= VMA_FIXED;
+    flags |= (int32_t)(request->rights & VMA_RIGHTS);
+    place = (replace ? mspace_replace : mspace_map)(mspace, request->address, request->length,
+                                                    request->ino, request->offset, 0, flags);
+    if (place == NULL)
+        return map_error(no_replace);
+    if (is_populated(request->flags))
+        populate((size_t)place, request);
+    return (int32_t)(size_t)place;
+}
+
+static int32_t check_and_map(request_t *request)
+{
+    bool anonymous = (request->flags & MAP_ANONYMOUS) != 0;
+    int32_t err, flags;
+
+    if (!anonymous && linux_file(request->file) == NULL)
+        return -EBADF;
+    if ((request->flags & MAP_HUGETLB) != 0)
+        return -EINVAL;                             /* no pages of that kind */
+    if ((request->flags & MAP_FIXED_NOREPLACE) != 0)
+        request->flags |= MAP_FIXED;
+    err = check_place(request);
+    if (err != 0)
+        return err;
+    flags = anonymous ? check_anonymous(request) : check_file(request);
+    if (anonymous)
+        request->offset = 0;
+    return flags < 0 ? flags : map(request, flags);
+}
+
+int32_t linux_mmap2(const trap_frame_t *call)
+{
+    request_t request = {
+        .call = call->eax,
+        .address = call->ebx,
+        .length = call->ecx,
+        .rights = call->edx,
+        .flags = call->esi,
+        .file = call->edi,
+        .offset = (off_t)call->ebp << PAGE_SHIFT,
+    };
+
+    return check_and_map(&request);
+}
+
+/* The first mmap: its arguments are six words in memory, the offset in bytes. */
+int32_t linux_old_mmap(const trap_frame_t *call)
+{
+    uint32_t word[6];
+
+    if (copy_from_user(word, call->ebx, sizeof word) != 0)
+        return -EFAULT;
+    if ((word[5] & PAGE_MASK) != 0)
+        return -EINVAL;
+    request_t request = {
+        .call = call->eax,
+        .address = word[0],
+        .length = word[1],
+        .rights = word[2],
+        .flags = word[3],
+        .file = word[4],
+        .offset = word[5],
+    };
+
+    return check_and_map(&request);
+}
+
+/* --- mprotect */
+
+/*
+ * How much of the range from its start may be protected: up to the first page
+ * that has no area, or whose area cannot have these rights.
+ *
+ * => *err: what that page is refused with; 0: there is none such
+ */
+static size_t protectable(mspace_t *mspace, size_t address, size_t length, uint32_t rights,
+                          int32_t *err)
+{
+    size_t end = address + length, at = address;
+
+    *err = 0;
+    splock_lock(&mspace->lock);
+    while (at < end && *err == 0) {
+        const vma_t *area = mspace_search_vma(mspace, at);
+
+        if (area == NULL)
+            *err = -ENOMEM;
+        else if ((rights & ~((uint32_t)area->flags / (VMA_CAN_READ / VMA_READ)) & VMA_RIGHTS) != 0)
+            *err = -EACCES;
+        else
+            at = vma_end(area);
+    }
+    splock_unlock(&mspace->lock);
+    return (at < end ? at : end) - address;
+}
+
+static_assert(VMA_CAPABILITIES == VMA_RIGHTS * (VMA_CAN_READ / VMA_READ),
+              "capabilities are the rights' bits, shifted");
+
+/* Linux changes what lies before the first page that it refuses. */
+static int32_t protect(size_t address, size_t length, uint32_t rights)
+{
+    mspace_t *mspace = task_current->mspace;
+    int err = mspace_protect(mspace, address, length, (int)rights);
+    int32_t refused;
+
+    if (err != -ENOENT && err != -EPERM)
+        return err;
+    length = protectable(mspace, address, length, rights, &refused);
+    if (length > 0)
+        err = mspace_protect(mspace, address, length, (int)rights);
+    return length > 0 && err == -ENOMEM ? err : refused;
+}
+
+/*
+ * PROT_GROWSDOWN: from the start of the stack area that the range begins in.
+ * PROT_GROWSUP: no area is of that kind.
+ */
+static int32_t extend(size_t *address, size_t *length, uint32_t rights)
+{
+    mspace_t *mspace = task_current->mspace;
+    int32_t err = 0;
+
+    splock_lock(&mspace->lock);
+    const vma_t *area = mspace_search_vma(mspace, *address);
+
+    if (area == NULL)
+        err = -ENOMEM;
+    else if ((rights & PROT_GROWSUP) != 0 || (area->flags & VMA_STACK) == 0)
+        err = -EINVAL;
+    else {
+        *length += *address - vma_base(area);
+        *address = vma_base(area);
+    }
+    splock_unlock(&mspace->lock);
+    return err;
+}
+
+int32_t linux_mprotect(const trap_frame_t *call)
+{
+    size_t address = call->ebx, length = call->ecx;
+    uint32_t rights = call->edx;
+    int32_t err;
+
+    if ((address & PAGE_MASK) != 0 || (rights & PROT_GROWS) == PROT_GROWS)
+        return -EINVAL;
+    if (length == 0)
+        return 0;
+    length = align_up(length, PAGE_SIZE);
+    if (address + length <= address)
+        return -ENOMEM;
+    if ((rights & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWS)) != 0)
+        return -EINVAL;
+    if (address < USER_BASE || address >= USER_END)
+        return -ENOMEM;
+    if ((rights & PROT_GROWS) != 0) {
+        err = extend(&address, &length, rights);
+        if (err != 0)
+            return err;
+    }
+    if (!is_user_range(address, length)) {
+        err = protect(address, USER_END - address, rights & VMA_RIGHTS);
+        return err != 0 ? err : -ENOMEM;
+    }
+    return protect(address, length, rights & VMA_RIGHTS);
+}
+
+/* --- madvise */
+
+enum {
+    MADV_WILLNEED = 3,      /* the last of the four that only say what is to come */
+    MADV_LAST = 23,
+    /* DONTNEED, FREE, REMOVE, DONTFORK, DOFORK, DONTDUMP ... POPULATE_WRITE */
+    MADV_MISSING = 1 << 4 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 0xff << 16,
+};
+
+/* Whether every page of the range is in an area. */
+static bool is_mapped(mspace_t *mspace, size_t address, size_t length)
+{
+    int32_t err;
+
+    return protectable(mspace, address, length, 0, &err) == length;
+}
+
+/* A hint: only its range is checked. */
+static int32_t take_hint(size_t address, size_t length)
+{
+    size_t rounded = align_up(length, PAGE_SIZE);
+
+    if ((address & PAGE_MASK) != 0 || rounded < length || address + rounded < address)
+        return -EINVAL;
+    if (length == 0)
+        return 0;
+    if (address < USER_BASE || !is_user_range(address, rounded))
+        return -ENOMEM;
+    return is_mapped(task_current->mspace, address, rounded) ? 0 : -ENOMEM;
+}
+
+/*
+ * Advice that changes nothing a program can see is taken; the rest is not there
+ * yet. Huge pages and merging: EINVAL, as a Linux built without them says.
+ */
+int32_t linux_madvise(const trap_frame_t *call)
+{
+    uint32_t advice = call->edx;
+
+    if (advice <= MADV_WILLNEED)
+        return take_hint(call->ebx, call->ecx);
+    if (advice <= MADV_LAST && (1u << advice & MADV_MISSING) != 0)
+        return linux_missing(call->eax, "this advice");
+    return -EINVAL;
+}

@@ -1,0 +1,310 @@
+/*
+ * From the boot loader to the first program: each layer is started on the one
+ * before it.
+ */
+#include <kernel/arguments.h>
+#include <kernel/boot_info.h>
+#include <kernel/census.h>
+#include <kernel/console.h>
+#include <kernel/doctor.h>
+#include <kernel/dump.h>
+#include <kernel/errno.h>
+#include <kernel/fw_cfg.h>
+#include <kernel/host.h>
+#include <kernel/kheap.h>
+#include <kernel/linear.h>
+#include <kernel/linux.h>
+#include <kernel/memory.h>
+#include <kernel/monitor.h>
+#include <kernel/panic.h>
+#include <kernel/printk.h>
+#include <kernel/ramfs.h>
+#include <kernel/segment.h>
+#include <kernel/selftest.h>
+#include <kernel/string.h>
+#include <kernel/task.h>
+#include <kernel/trap.h>
+#include <kernel/virtual.h>
+#include <x86/cpu.h>
+#include <x86/features.h>
+#include <x86/tables.h>
+
+enum { ARGUMENTS_COUNT_MAX = 1024, WORD_MAX = 256 };
+
+/* linker.ld and boot/entry.asm */
+extern const char image_text[], image_rodata[], image_data[], image_end[];
+extern const char boot_stack_guard[], boot_stack[], boot_stack_top[];
+
+_Noreturn void kernel_main(uint32_t magic, uint32_t address);
+
+/* The words of the command line that mean something, for checking and for help. */
+static const struct word {
+    const char *name;
+    const char *text;
+} known_words[] = {
+    { "paging", "paging=2level or paging=pae: the format of page tables" },
+    { "run", "run the first module as a program, not the tour" },
+    { "test", "test or test=NAME,...: run the kernel's tests" },
+    { "crash", "crash=WAY: break the kernel on purpose" },
+    { "exit", "leave QEMU at the end; exit=poweroff: power off" },
+    { "output", "output=e9: a program's output goes to port 0xE9" },
+};
+
+/* The machine cannot be booted, or was asked for what there is not. */
+static _Noreturn void refuse(const char *format, const char *detail)
+{
+    printk("grove: ");
+    printk(format, detail);
+    printk("\n");
+    machine_stop(MACHINE_REFUSED);
+}
+
+static void require(const char *trouble)
+{
+    if (trouble != NULL)
+        refuse("this machine cannot run Grove: %s", trouble);
+}
+
+/* ---- the command line */
+
+/* Copy the value of a word; "" if it has none. => false: there is no such word */
+static bool word_value(const char *name, char value[WORD_MAX])
+{
+    size_t length;
+    const char *text = boot_info_word(&boot_info, name, &length);
+
+    if (text == NULL)
+        return false;
+    if (length >= WORD_MAX)
+        refuse("the value of the word \"%s\" is too long", name);
+    memcpy(value, text, length);
+    value[length] = '\0';
+    return true;
+}
+
+static bool is_known(const char *word, size_t length)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(known_words); i++) {
+        size_t known = strlen(known_words[i].name);
+
+        if (length >= known && memcmp(word, known_words[i].name, known) == 0 &&
+            (length == known || word[known] == '='))
+            return true;
+    }
+    return false;
+}
+
+static void check_words(void)
+{
+    const char *word = boot_info.words;
+
+    while (*word != '\0') {
+        size_t length = 0;
+
+        while (word[length] != '\0' && word[length] != ' ')
+            length++;
+        /* QEMU puts the kernel's path first. */
+        if (length > 0 && !is_known(word, length) &&
+            !(word == boot_info.words && strcmp(boot_info.loader, "qemu") == 0)) {
+            printk("grove: the command line has an unknown word: \"%.*s\". Known are:\n",
+                   (int)length, word);
+            for (size_t i = 0; i < ARRAY_LENGTH(known_words); i++)
+                printk("grove:   %-8s %s\n", known_words[i].name, known_words[i].text);
+            machine_stop(MACHINE_REFUSED);
+        }
+        word += length;
+        while (*word == ' ')
+            word++;
+    }
+}
+
+/* A word that can have one value, or maybe none. */
+static void check_value(const char *name, const char *only, bool may_be_bare)
+{
+    char value[WORD_MAX];
+
+    if (word_value(name, value) && strcmp(value, only) != 0 &&
+        !(may_be_bare && *value == '\0')) {
+        printk("grove: %s=%s: there is %s=%s\n", name, value, name, only);
+        machine_stop(MACHINE_REFUSED);
+    }
+}
+
+/* trouble: what boot_info_fill said; the words are read all the same, for `exit`. */
+static void read_words(const char *trouble)
+{
+    char value[WORD_MAX];
+    int err = fw_cfg_append_words(boot_info.words, sizeof(boot_info.words));
+
+    machine_set_exit(word_value("exit", value) && strcmp(value, "poweroff") != 0);
+    require(trouble);
+    if (err != 0)
+        refuse("%s", "the words of opt/grove/append do not fit on the command line");
+    check_words();
+    check_value("exit", "poweroff", true);
+    check_value("output", "e9", false);
+    printk("boot: command line: \"%s\"\n", boot_info.words);
+}
+
+static const char *choose_paging(void)
+{
+    static char format[WORD_MAX];
+
+    if (!word_value("paging", format))
+        return cpu_features.pae ? "pae" : "2level";
+    if (strcmp(format, "2level") != 0 && strcmp(format, "pae") != 0)
+        refuse("paging=%s: there are paging=2level and paging=pae", format);
+    if (strcmp(format, "pae") == 0 && !cpu_features.pae)
+        refuse("%s", "paging=pae: this processor has no PAE");
+    return format;
+}
+
+/* ---- memory */
+
+static void examine_before_paging(page_t pagetable)
+{
+    table_place_t places[TABLE_PLACES];
+    doctor_item_t items[TABLE_PLACES + 5] = {
+        { "the kernel's code", (size_t)image_text, (size_t)(image_rodata - image_text),
+          DOCTOR_EXECUTE | DOCTOR_READONLY, true },
+        { "the kernel's constants", (size_t)image_rodata, (size_t)(image_data - image_rodata),
+          DOCTOR_READONLY, true },
+        { "the kernel's data", (size_t)image_data, (size_t)(image_end - image_data),
+          DOCTOR_WRITE, true },
+        { "the stack", (size_t)boot_stack, (size_t)(boot_stack_top - boot_stack),
+          DOCTOR_WRITE, true },
+        { "the frame table", FRAME_TABLE_BASE, physical_frame_count * sizeof(frame_t),
+          DOCTOR_WRITE, false },
+    };
+    const char *trouble;
+
+    tables_places(places);
+    for (size_t i = 0; i < TABLE_PLACES; i++)
+        items[i + 5] = (doctor_item_t){ places[i].name, places[i].base, places[i].length,
+                                        DOCTOR_WRITE, true };
+    trouble = doctor_examine(pagetable, items, ARRAY_LENGTH(items));
+    if (trouble != NULL)
+        refuse("the page tables are broken, paging stays off: %s", trouble);
+}
+
+static void start_paging(void)
+{
+    require(virtual_init(&boot_info, choose_paging()));
+    require(init_linear_space(&boot_info));
+    examine_before_paging(linear_space_directory());
+    examine_before_paging(kernel_pagetable());
+    printk("paging: the doctor finds %s in order\n", virtual_format_name());
+    tables_set_double_fault_space(kernel_pagetable());
+    enable_linear_space();
+    physical_move_frame_table();
+    virtual_unmap_kernel((size_t)boot_stack_guard);
+    switch_pagetable(kernel_pagetable());
+    printk("paging: on, kernel text is read-only%s\n",
+           mmu_can_forbid_execution() ? " and nothing else can be executed" : "");
+}
+
+static void start_memory(void)
+{
+    boot_info_log(&boot_info);
+    require(physical_init(&boot_info));
+    printk("boot:   %010zx-%010zx  the frame table, 8 bytes a page\n", physical_frame_table(),
+           physical_frame_table() + physical_frame_count * sizeof(frame_t));
+    start_paging();
+    segment_init();
+    kheap_init(&kernel_heap, &kernel_segment);
+    require(memory_init());
+    physical_log();
+    printk("boot: memory ready\n");
+}
+
+/* ---- what to do */
+
+/* The first module, with the arguments of its string; status to the debug port. */
+static _Noreturn void run_module(void)
+{
+    static char text[BOOT_STRING_MAX];
+    static char *argv[ARGUMENTS_COUNT_MAX + 1];
+    census_t before;
+    census_t after;
+    const char *trouble;
+    int status;
+
+    if (boot_info.module_count == 0)
+        refuse("%s", "run: there is no module to run; give one with -initrd or `module`");
+    memcpy(text, boot_info.module[0].string, strlen(boot_info.module[0].string) + 1);
+    if (arguments_split(text, argv, ARRAY_LENGTH(argv)) < 0)
+        refuse("%s", "run: the program has more than 1024 arguments");
+    if (argv[0] == NULL)
+        refuse("%s", "run: the module's string does not name a program");
+    census_take(&before);
+    status = monitor_run_program(argv);
+    if (status < 0)
+        machine_stop(MACHINE_REFUSED);
+    census_take(&after);
+    census_print(&before, &after, "frames: ");
+    trouble = census_compare(&before, &after);
+    if (trouble == NULL)
+        trouble = selftest_check();
+    if (trouble != NULL)
+        refuse("the program left something behind: %s", trouble);
+    debug_port_status((uint8_t)status);
+    machine_stop(MACHINE_ENDED);
+}
+
+/* The tour's programs, in turn; then the prompt, or the end. */
+static _Noreturn void run_tour(void)
+{
+    static char *const programs[] = { "tour", "wild" };
+    char value[WORD_MAX];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(programs); i++) {
+        char *const argv[] = { programs[i], NULL };
+        inode_t *ino;
+
+        if (ramfs_open(programs[i], &ino) != 0)
+            continue;
+        inode_release(ino);
+        monitor_run_program(argv);
+    }
+    if (!word_value("exit", value))
+        monitor_run();
+    if (strcmp(value, "poweroff") == 0)
+        machine_power_off();
+    machine_stop(MACHINE_ENDED);
+}
+
+_Noreturn void kernel_main(uint32_t magic, uint32_t address)
+{
+    char value[WORD_MAX];
+
+    console_init();
+    printk("\nGrove: a memory subsystem for x86 kernels\n");
+    dump_init();
+    cpu_detect();
+    trap_init();
+    fpu_init();
+    boot_info.image_text = (page_t)image_text;
+    boot_info.image_rodata = (page_t)image_rodata;
+    boot_info.image_data = (page_t)image_data;
+    boot_info.image_end = (page_t)image_end;
+    read_words(boot_info_fill(&boot_info, magic, address));
+    cpu_log();
+    start_memory();
+    task_init();
+    trap_set_system_call(linux_system_call);
+    if (ramfs_init(&boot_info) != 0)
+        refuse("%s", "there is not enough memory for the list of files");
+    if (word_value("crash", value) && !selftest_crash(value))
+        refuse("crash=%s: there is no such way", value);
+    if (word_value("test", value))
+        machine_stop(selftest_run(value) == 0 ? MACHINE_ENDED : MACHINE_REFUSED);
+    if (word_value("run", value))
+        run_module();
+    run_tour();
+}
+
+/* mm/ found a misuse and contained it: the kernel has a bug. */
+void host_misuse(const char *sentence)
+{
+    panic("misuse of memory: %s", sentence);
+}

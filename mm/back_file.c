@@ -1,0 +1,86 @@
+/*
+ * Memory of a file.
+ *
+ *      |<----------- limit ----------->|
+ *      +----------+----------+---------|-----+-----------+
+ *      | cache    | cache    | a copy, |  0  | zeroes    |
+ *      +----------+----------+---------|-----+-----------+
+ *
+ * Whole pages below the limit are the page cache's own frames, until a private
+ * area writes to one. The page that the limit cuts is always a copy. So is one that
+ * too many map already; nobody writes to a file, so a shared area does not differ.
+ */
+#include <kernel/errno.h>
+#include <kernel/pagecache.h>
+#include <kernel/printk.h>
+#include <kernel/string.h>
+#include <kernel/vma.h>
+
+/* How many bytes of the page lie below the limit: 0 .. PAGE_SIZE. */
+static size_t bytes_below_limit(const vma_t *vma, size_t vaddr)
+{
+    off_t distance = (off_t)(vaddr - vma_base(vma));
+
+    if (vma->limit == 0)
+        return PAGE_SIZE;
+    if (vma->limit <= distance)
+        return 0;
+    return vma->limit - distance < (off_t)PAGE_SIZE ? (size_t)(vma->limit - distance) : PAGE_SIZE;
+}
+
+/* A private copy of a cached page with zeroes from `below` on. => PAGE_NONE */
+static page_t copy_cached(page_t cached, size_t below)
+{
+    page_t page = page_new(OWNER_ANON);
+
+    if (page == PAGE_NONE)
+        return PAGE_NONE;
+    mmu_copy_page(page, mmu_temporary_map(0, cached));
+    mmu_temporary_unmap(0);
+    if (below < PAGE_SIZE) {
+        memset((char *)mmu_temporary_map(0, page) + below, 0, PAGE_SIZE - below);
+        mmu_temporary_unmap(0);
+    }
+    return page;
+}
+
+static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
+{
+    off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
+    size_t below = bytes_below_limit(vma, vaddr);
+    page_t cached;
+    page_t page;
+    int err;
+
+    if (below == 0)
+        return vma_ops_anon.fill(mspace, vma, vaddr, write, entry);
+    if (offset >= vma->ino->length)
+        return -ENXIO;
+    err = pagecache_get(vma->ino, (size_t)(offset >> PAGE_SHIFT), &cached);
+    if (err != 0)
+        return err;
+    /* Behind the file's end the cached page has zeroes anyway. */
+    if (!write && (below == PAGE_SIZE || (off_t)below >= vma->ino->length - offset) &&
+        LIKELY(pagecache_may_share(cached))) {
+        *entry = cached | MMU_OBJECT;
+        return 0;
+    }
+    page = copy_cached(cached, below);
+    page_release(cached);
+    if (page == PAGE_NONE)
+        return -ENOMEM;
+    *entry = page | MMU_WRITE;
+    return 0;
+}
+
+static int describe_file(const vma_t *vma, char *buffer, size_t size)
+{
+    return format_text(buffer, size, "%s", vma->ino->name);
+}
+
+const vma_ops_t vma_ops_file = {
+    .name = "file",
+    .backed = true,
+    .fill = fill_file,
+    .describe = describe_file,
+};

@@ -1,0 +1,397 @@
+/*
+ * Page faults in a program's memory.
+ *
+ * What happens is decided by the page's entry, its area and the access. One row,
+ * one function:
+ *
+ *  entry                 area                    access  action
+ *  --------------------  ----------------------  ------  ---------------------------------
+ *  any                   none, or access not     any     SIGSEGV, explained     (look_up)
+ *                        allowed: read needs any
+ *                        right, write WRITE,
+ *                        execute EXEC or, where
+ *                        the processor cannot
+ *                        tell, any right
+ *  any                   below a stack that may  any     the stack grows     (grow_stack)
+ *                        grow
+ *  empty                 anon, private           read    the zero frame, read-only
+ *                                                                          (fill_missing)
+ *  empty                 anon, private           write   a zeroed frame    (fill_missing)
+ *  empty                 file                    read    the page cache's frame, read-only
+ *                                                                          (fill_missing)
+ *  empty                 file, private           write   a copy            (fill_missing)
+ *  empty                 past `limit`            any     zeroes; a page wholly past the
+ *                                                        file's end: SIGBUS
+ *                                                                          (fill_missing)
+ *  empty                 physical                any     that frame        (fill_missing)
+ *  held                  any                     any     present again     (bring_back)
+ *  present, read-only    shared                  write   writable          (let_shared)
+ *  present, zero frame   private                 write   a zeroed frame    (replace_zeroes)
+ *  present, read-only    private                 write   sole owner: writable (take_over);
+ *                                                        else a copy       (copy_page)
+ *  present, and already  any                     any     stale TLB: flush the page; a
+ *  allows the access                                     second identical fault with
+ *                                                        nothing changed between is a
+ *                                                        kernel bug        (flush_stale)
+ *
+ * Which kind an area is, only its ops know.
+ */
+#include <kernel/errno.h>
+#include <kernel/fault.h>
+#include <kernel/panic.h>
+#include <kernel/printk.h>
+#include <kernel/virtual.h>
+
+/* An access to one page of an area that grants it. */
+typedef struct attempt {
+    mspace_t *mspace;
+    vma_t *vma;
+    size_t vaddr;           /* the page's */
+    bool write;
+    mmu_place_t place;
+    mmu_entry_t entry;      /* what is there */
+} attempt_t;
+
+/* ---- one function a row */
+
+static fault_reason_t reason_of(int err)
+{
+    switch (err) {
+    case 0:
+        return FAULT_RESOLVED;
+    case -ENXIO:
+        return FAULT_PAST_END;
+    case -EIO:
+        return FAULT_IO;
+    default:
+        return FAULT_NO_MEMORY;
+    }
+}
+
+/* Change the entry of a page whose table is there. */
+static inline fault_reason_t put(attempt_t *attempt, mmu_entry_t entry)
+{
+    mmu_set(&attempt->place, entry);
+    attempt->mspace->stale_page = 0;
+    return FAULT_RESOLVED;
+}
+
+/* Map a frame where nothing was. => its table may have to be made */
+static fault_reason_t put_missing(attempt_t *attempt, mmu_entry_t entry)
+{
+    mspace_t *mspace = attempt->mspace;
+    page_t page = mmu_frame(entry);
+    bool counted = page != kMMU.zero_page && !attempt->vma->ops->foreign;
+
+    if (attempt->place.entry == NULL) {
+        if (mmu_make(mspace->directory, attempt->vaddr, &attempt->place) != 0) {
+            if (counted)
+                page_release(page);
+            return FAULT_NO_MEMORY;
+        }
+        mspace_account(mspace);
+    }
+    if (counted) {
+        if ((entry & MMU_OBJECT) != 0)
+            mspace->s_size++;
+        else
+            mspace->p_size++;
+        mspace->phys_pg_count++;
+    }
+    return put(attempt, entry);
+}
+
+static fault_reason_t fill_missing(attempt_t *attempt)
+{
+    vma_t *vma = attempt->vma;
+    mmu_entry_t entry = 0;
+    int err = vma->ops->fill(attempt->mspace, vma, attempt->vaddr, attempt->write, &entry);
+
+    if (UNLIKELY(err != 0))
+        return reason_of(err);
+    if ((vma->flags & VMA_WRITE) == 0)
+        entry &= ~(mmu_entry_t)MMU_WRITE;
+    return put_missing(attempt, entry | vma_entry_bits(vma));
+}
+
+static fault_reason_t bring_back(attempt_t *attempt)
+{
+    return put(attempt, vma_entry(attempt->vma, attempt->entry));
+}
+
+static fault_reason_t let_shared(attempt_t *attempt)
+{
+    return put(attempt, attempt->entry | MMU_WRITE);
+}
+
+/* A private frame of our own instead of what is mapped now. */
+static fault_reason_t put_own(attempt_t *attempt, page_t page)
+{
+    mspace_t *mspace = attempt->mspace;
+
+    put(attempt, page | vma_entry_bits(attempt->vma) | MMU_WRITE);
+    mspace_drop_entry(mspace, attempt->entry);
+    mspace->p_size++;
+    mspace_account(mspace);
+    return FAULT_RESOLVED;
+}
+
+static fault_reason_t replace_zeroes(attempt_t *attempt)
+{
+    page_t page = page_new(OWNER_ANON);
+
+    if (page == PAGE_NONE)
+        return FAULT_NO_MEMORY;
+    mmu_clear_page(page);
+    return put_own(attempt, page);
+}
+
+static fault_reason_t take_over(attempt_t *attempt)
+{
+    return put(attempt, attempt->entry | MMU_WRITE);
+}
+
+static fault_reason_t copy_page(attempt_t *attempt)
+{
+    page_t page = page_new(OWNER_ANON);
+
+    if (page == PAGE_NONE)
+        return FAULT_NO_MEMORY;
+    if (attempt->mspace->directory == current_pagetable()) {
+        /* It is mapped already, where the access was. */
+        mmu_copy_page(page, (const void *)attempt->vaddr);
+    } else {
+        mmu_copy_page(page, mmu_temporary_map(0, mmu_frame(attempt->entry)));
+        mmu_temporary_unmap(0);
+    }
+    return put_own(attempt, page);
+}
+
+static fault_reason_t flush_stale(attempt_t *attempt)
+{
+    mspace_t *mspace = attempt->mspace;
+    size_t what = attempt->vaddr | 1 | (attempt->write ? 2 : 0);
+
+    if (mspace->stale_page == what)
+        return FAULT_KERNEL_BUG;
+    mspace->stale_page = what;
+    mmu_flush(mspace->directory, attempt->vaddr);
+    return FAULT_RESOLVED;
+}
+
+/* ---- the decision */
+
+static inline bool allows_already(const attempt_t *attempt)
+{
+    return (attempt->entry & MMU_PRESENT) != 0 &&
+           (!attempt->write || (attempt->entry & MMU_WRITE) != 0);
+}
+
+static void look_at_entry(attempt_t *attempt)
+{
+    mmu_find(attempt->mspace->directory, attempt->vaddr, &attempt->place);
+    attempt->entry = mmu_get(&attempt->place);
+}
+
+/* => the entry does not allow the access yet */
+static fault_reason_t resolve(attempt_t *attempt)
+{
+    mmu_entry_t entry = attempt->entry;
+
+    if (LIKELY(entry == 0))
+        return fill_missing(attempt);
+    if ((entry & MMU_PRESENT) == 0)
+        return (entry & MMU_HELD) != 0 ? bring_back(attempt) : FAULT_KERNEL_BUG;
+    if ((attempt->vma->flags & VMA_SHARED) != 0)
+        return let_shared(attempt);
+    if (mmu_frame(entry) == kMMU.zero_page)
+        return replace_zeroes(attempt);
+    if ((entry & MMU_OBJECT) == 0 && page_count(mmu_frame(entry)) == 1)
+        return take_over(attempt);
+    return copy_page(attempt);
+}
+
+/* Whether an area may be right below a stack's new base. */
+static bool is_clear_below(const vma_t *below, size_t base)
+{
+    return below == NULL || (below->flags & VMA_RIGHTS) == 0 ||
+           (below->flags & VMA_STACK) != 0 || base - vma_end(below) >= STACK_GUARD_GAP;
+}
+
+/*
+ * Nothing is at the page: let the stack above, if there is one, grow down to it.
+ *
+ * => FAULT_RESOLVED: *vma is the stack
+ */
+static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, vma_t **vma)
+{
+    const vma_t *below;
+
+    if (above == NULL || (above->flags & (VMA_STACK | VMA_DEAD)) != VMA_STACK ||
+        mspace->stack_base == 0 || vma_base(above) < mspace->stack_base)
+        return FAULT_NO_AREA;
+    if (vaddr < mspace->stack_base)
+        return mspace->stack_base - vaddr <= STACK_GUARD_GAP ? FAULT_STACK_LIMIT : FAULT_NO_AREA;
+    below = vma_previous(above);
+    if (!is_clear_below(below, vaddr))
+        return FAULT_STACK_LIMIT;
+    mspace->v_size += (vma_base(above) - vaddr) >> PAGE_SHIFT;
+    vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
+    /* It may have closed a hole that the program made in it. */
+    *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;
+    return FAULT_RESOLVED;
+}
+
+/* The area for an access. => FAULT_RESOLVED: *vma grants it */
+static inline fault_reason_t look_up(mspace_t *mspace, size_t vaddr, bool write, bool execute,
+                                     vma_t **vma)
+{
+    vma_t *found = vma_of(bbtree_search_le(&mspace->tree, vaddr));
+
+    if (UNLIKELY(found == NULL || vaddr - vma_base(found) >= found->length)) {
+        vma_t *above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
+
+        if (above != NULL && !vma_allows(above, write, execute))
+            return FAULT_NO_AREA;
+        return grow_stack(mspace, vaddr, above, vma);
+    }
+    if (UNLIKELY((found->flags & VMA_DEAD) != 0))
+        return FAULT_DEAD_AREA;
+    *vma = found;
+    return vma_allows(found, write, execute) ? FAULT_RESOLVED : FAULT_NO_RIGHT;
+}
+
+/* ---- faults */
+
+static fault_reason_t handle(mspace_t *mspace, const fault_t *fault)
+{
+    attempt_t attempt;
+    fault_reason_t reason;
+
+    if (UNLIKELY((fault->code & FAULT_RESERVED) != 0))
+        return FAULT_KERNEL_BUG;
+    attempt.mspace = mspace;
+    attempt.vaddr = align_down(fault->address, PAGE_SIZE);
+    attempt.write = (fault->code & FAULT_WRITE) != 0;
+    reason = look_up(mspace, attempt.vaddr, attempt.write,
+                     (fault->code & FAULT_EXECUTE) != 0, &attempt.vma);
+    if (UNLIKELY(reason != FAULT_RESOLVED))
+        return reason;
+    look_at_entry(&attempt);
+    return allows_already(&attempt) ? flush_stale(&attempt) : resolve(&attempt);
+}
+
+/* What a report needs to know of the fault's surroundings. */
+static void fill_report(mspace_t *mspace, fault_t *fault)
+{
+    size_t vaddr = align_down(fault->address, PAGE_SIZE);
+    vma_t *vma = vma_at_or_above(&mspace->tree, vaddr);
+    vma_t *below = vma != NULL ? vma_previous(vma) : vma_of(bbtree_last(&mspace->tree));
+
+    fault->entry = 0;
+    if (vaddr >= mspace->lower_bound && vaddr < mspace->upper_bound)
+        fault->entry = mmu_read(mspace->directory, vaddr);
+    fault->has_area = vma != NULL;
+    if (vma != NULL) {
+        fault->area_base = vma_base(vma);
+        fault->area_end = vma_end(vma);
+        fault->area_flags = vma->flags;
+        vma->ops->describe(vma, fault->area_name, sizeof(fault->area_name));
+    }
+    fault->has_below = below != NULL && (vma == NULL || vaddr < vma_base(vma));
+    if (fault->has_below) {
+        fault->below_base = vma_base(below);
+        fault->below_end = vma_end(below);
+        fault->below_flags = below->flags;
+        below->ops->describe(below, fault->below_name, sizeof(fault->below_name));
+    }
+    fault->stack_base = mspace->stack_base;
+    fault->was_unmapped = fault->address >= mspace->unmapped_base &&
+                          fault->address < mspace->unmapped_end;
+}
+
+fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault)
+{
+    splock_lock(&mspace->lock);
+    fault->reason = handle(mspace, fault);
+    if (LIKELY(fault->reason == FAULT_RESOLVED)) {
+        mspace->faults++;
+        kMMU.soft_faults++;
+    } else {
+        fill_report(mspace, fault);
+        if ((fault->code & FAULT_USER) != 0)
+            kMMU.hard_faults++;
+    }
+    splock_unlock(&mspace->lock);
+    return fault->reason;
+}
+
+/* ---- making pages present without a fault */
+
+static int error_of(fault_reason_t reason)
+{
+    switch (reason) {
+    case FAULT_RESOLVED:
+        return 0;
+    case FAULT_IO:
+        return -EIO;
+    case FAULT_NO_MEMORY:
+        return -ENOMEM;
+    default:
+        return -EFAULT;
+    }
+}
+
+static fault_reason_t make_present(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write)
+{
+    attempt_t attempt;
+
+    attempt.mspace = mspace;
+    attempt.vma = vma;
+    attempt.vaddr = vaddr;
+    attempt.write = write;
+    look_at_entry(&attempt);
+    return allows_already(&attempt) ? FAULT_RESOLVED : resolve(&attempt);
+}
+
+int fault_populate(mspace_t *mspace, vma_t *vma, size_t base, size_t length)
+{
+    bool write = vma_allows(vma, true, false);
+    int err = 0;
+
+    ASSERT(splock_held(&mspace->lock));
+    if ((vma->flags & VMA_RIGHTS) == 0)
+        return 0;
+    for (size_t done = 0; done < length && err == 0; done += PAGE_SIZE) {
+        fault_reason_t reason = make_present(mspace, vma, base + done, write);
+
+        if (reason != FAULT_PAST_END)
+            err = error_of(reason);
+    }
+    return err;
+}
+
+int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write)
+{
+    size_t base = align_down(address, PAGE_SIZE);
+    size_t count;
+    fault_reason_t reason = FAULT_RESOLVED;
+    vma_t *vma = NULL;
+
+    if (length == 0)
+        return 0;
+    if (address < mspace->lower_bound || address >= mspace->upper_bound ||
+        length > mspace->upper_bound - address)
+        return -EFAULT;
+    count = ((address - base) + length + PAGE_MASK) >> PAGE_SHIFT;
+    splock_lock(&mspace->lock);
+    for (size_t vaddr = base; count > 0 && reason == FAULT_RESOLVED; count--) {
+        if (vma == NULL || vaddr >= vma_end(vma))
+            reason = look_up(mspace, vaddr, write, false, &vma);
+        if (reason == FAULT_RESOLVED)
+            reason = make_present(mspace, vma, vaddr, write);
+        vaddr += PAGE_SIZE;
+    }
+    splock_unlock(&mspace->lock);
+    return error_of(reason);
+}

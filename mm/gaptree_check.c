@@ -1,0 +1,226 @@
+/*
+ * The checker of the gap trees, and how deep they are.
+ */
+#include <kernel/gaptree.h>
+
+static size_t bit_set(const gaptree_t *tree, size_t index)
+{
+    return tree->map[index / GAPTREE_MAP_BITS] >> index % GAPTREE_MAP_BITS & 1;
+}
+
+/* => recursion bounded by the bits of a key */
+static size_t depth(const gap_node_t *node)
+{
+    if (node == NULL)
+        return 0;
+    size_t left = depth(node->child[0]);
+    size_t right = depth(node->child[1]);
+    return 1 + (left > right ? left : right);
+}
+
+size_t gaptree_length_depth(const gaptree_t *tree)
+{
+    size_t deepest = 0;
+
+    for (size_t i = 0; i < GAPTREE_ROOTS; i++) {
+        size_t levels = depth(tree->root[i]);
+        deepest = levels > deepest ? levels : deepest;
+    }
+    return deepest;
+}
+
+size_t gaptree_addr_depth(const gaptree_t *tree)
+{
+    return depth(tree->addr_root);
+}
+
+/* --- Links: each is looked at before it is followed --- */
+
+/* Can a gap of `length` bytes, or the smallest, begin at this address? */
+static bool is_gap(const gaptree_t *tree, size_t end, size_t address, size_t length)
+{
+    return address - tree->base < end - tree->base && length <= end - address
+        && sizeof(kernel_heap_gap_t) <= end - address
+        && (address + sizeof(size_t)) % KHEAP_ALIGN == 0;
+}
+
+/* Can this be a gap of that length in its ring, or the ring's head? */
+static bool is_ring(const gaptree_t *tree, size_t end, const gap_ring_t *ring, size_t length)
+{
+    if (length < GAPTREE_EXACT && ring == &tree->bin[length / KHEAP_ALIGN])
+        return true;
+    return is_gap(tree, end, (size_t)ring - offsetof(kernel_heap_gap_t, equals), length);
+}
+
+/* Can this be a node of the addr tree, or of the length tree? */
+static bool is_node(const gaptree_t *tree, size_t end, const gap_node_t *node, bool by_addr)
+{
+    if (by_addr)
+        return node == &tree->kept
+            || is_gap(tree, end, (size_t)node - offsetof(kernel_heap_large_gap_t, by_addr),
+                      PAGE_SIZE);
+    return is_gap(tree, end, (size_t)node - offsetof(kernel_heap_large_gap_t, by_length),
+                  GAPTREE_EXACT);
+}
+
+/* Do both neighbours of a gap in its ring lead back to it? */
+static bool ring_sound(const gaptree_t *tree, size_t end, const gap_ring_t *ring, size_t length)
+{
+    return is_ring(tree, end, ring->next, length) && is_ring(tree, end, ring->previous, length)
+        && ring->next->previous == ring && ring->previous->next == ring;
+}
+
+/* Do the node above, which has the link `slot`, and those below lead back to a node? */
+static bool node_sound(const gaptree_t *tree, size_t end, const gap_node_t *node,
+                       gap_node_t *const *slot, bool by_addr)
+{
+    bool sound = node->slot == slot;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(node->child) && sound; i++) {
+        const gap_node_t *child = node->child[i];
+        sound = child == NULL
+            || (is_node(tree, end, child, by_addr) && child->slot == &node->child[i]);
+    }
+    return sound;
+}
+
+/* The link to the node that has this key, from the link to a root on. => NULL: none has it */
+static gap_node_t *const *trie_find(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
+                                    size_t key, unsigned bit, bool by_addr)
+{
+    for (unsigned bits = bit + 1; is_node(tree, end, *slot, by_addr); bits--) {
+        if ((*slot)->key == key)
+            return slot;
+        if (bits == 0)
+            return NULL;
+        slot = &(*slot)->child[key >> (bits - 1) & 1];
+    }
+    return NULL;
+}
+
+bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
+{
+    unsigned bit;
+
+    if (!ring_sound(tree, end, &gap->equals, gap->length))
+        return false;
+    if (gap->length < GAPTREE_EXACT)
+        return bit_set(tree, gap->length / KHEAP_ALIGN) != 0;
+    size_t root = gaptree_root_of(gap->length, &bit);
+    gap_node_t *const *slot = trie_find(tree, end, &tree->root[root], gap->length, bit, false);
+    const gap_node_t *node = &gaptree_large(gap)->by_length;
+    if (slot == NULL)
+        return false;
+    if (*slot == node ? !node_sound(tree, end, node, slot, false) : node->slot != NULL)
+        return false;
+    if (gap->length < PAGE_SIZE)
+        return true;
+    slot = trie_find(tree, end, &tree->addr_root, gaptree_addr_key(tree, gap), tree->addr_bit,
+                     true);
+    node = &gaptree_large(gap)->by_addr;
+    return slot != NULL && *slot == node && node_sound(tree, end, node, slot, true);
+}
+
+/* --- Everything --- */
+
+typedef struct gap_count {
+    const gaptree_t *tree;
+    size_t end;         /* of the segment */
+    size_t gaps;
+    size_t bytes;
+    size_t pages;       /* gaps that should be in the addr tree */
+    size_t addrs;       /* gaps that are */
+} gap_count_t;
+
+/* The gaps in the ring of `head`, without itself: all of `length`? */
+static const char *check_ring(gap_count_t *count, const gap_ring_t *head, size_t length)
+{
+    const gap_ring_t *ring = head;
+
+    for (;;) {
+        if (!ring_sound(count->tree, count->end, ring, length))
+            return "a ring of equal gaps is broken";
+        ring = ring->next;
+        if (ring == head)
+            return NULL;
+        kernel_heap_gap_t *gap = gaptree_of_ring((gap_ring_t *)ring);
+        if (gap->length != length)
+            return "a gap is in the wrong ring";
+        if (length >= GAPTREE_EXACT && gaptree_large(gap)->by_length.slot != NULL)
+            return "two equal gaps are nodes of the length tree";
+        if (++count->gaps > count->tree->gaps)
+            return "the length tree has more gaps than were counted";
+        count->bytes += length;
+        count->pages += length >= PAGE_SIZE;
+    }
+}
+
+/* Check a subtree whose keys are low .. high - 1. => recursion bounded by the bits of a key */
+static const char *check_trie(gap_count_t *count, gap_node_t *const *slot, size_t low, size_t high,
+                              bool by_addr)
+{
+    gap_node_t *node = *slot;
+    size_t middle = low + (high - low) / 2;
+    const char *wrong = NULL;
+
+    if (node == NULL)
+        return NULL;
+    if (!is_node(count->tree, count->end, node, by_addr))
+        return "a link of a tree leads to no gap";
+    if (node->slot != slot)
+        return "a node of a tree has a wrong link upwards";
+    if (node->key < low || node->key >= high)
+        return "a gap is on the wrong side of its tree";
+    if (node == &count->tree->kept) {
+        /* no gap has this place now */
+    } else if (by_addr) {
+        kernel_heap_gap_t *gap = &gaptree_of_addr(node)->gap;
+        if (gap->length < PAGE_SIZE || gaptree_addr_key(count->tree, gap) != node->key)
+            return "a gap in the addr tree has another address than its key";
+        count->addrs++;
+    } else {
+        kernel_heap_gap_t *gap = &gaptree_of_length(node)->gap;
+        if (gap->length != node->key)
+            return "a gap in the length tree has another length than its key";
+        if (++count->gaps > count->tree->gaps)
+            return "the length tree has more gaps than were counted";
+        count->bytes += gap->length;
+        count->pages += gap->length >= PAGE_SIZE;
+        wrong = check_ring(count, &gap->equals, gap->length);
+    }
+    if (wrong == NULL)
+        wrong = check_trie(count, &node->child[0], low, middle, by_addr);
+    if (wrong == NULL)
+        wrong = check_trie(count, &node->child[1], middle, high, by_addr);
+    return wrong;
+}
+
+const char *gaptree_check(const gaptree_t *tree, size_t end, size_t *bytes)
+{
+    gap_count_t count = { .tree = tree, .end = end };
+    const char *wrong = NULL;
+
+    for (size_t i = 0; i < GAPTREE_BINS && wrong == NULL; i++) {
+        if (bit_set(tree, i) != (tree->bin[i].next != &tree->bin[i]))
+            return "the bitmap is wrong about a ring";
+        wrong = check_ring(&count, &tree->bin[i], i * KHEAP_ALIGN);
+    }
+    for (size_t i = 0; i < GAPTREE_ROOTS && wrong == NULL; i++) {
+        size_t first = (size_t)1 << (GAPTREE_EXACT_BITS + (i >> GAPTREE_SPLIT_BITS));
+        size_t width = first >> GAPTREE_SPLIT_BITS;
+        size_t low = first + width * (i & ((1u << GAPTREE_SPLIT_BITS) - 1));
+        if (bit_set(tree, GAPTREE_BINS + i) != (tree->root[i] != NULL))
+            return "the bitmap is wrong about a trie";
+        wrong = check_trie(&count, &tree->root[i], low, low + width, false);
+    }
+    if (wrong == NULL)
+        wrong = check_trie(&count, &tree->addr_root, 0, (size_t)2 << tree->addr_bit, true);
+    if (wrong != NULL)
+        return wrong;
+    if (count.gaps != tree->gaps)
+        return "the length tree has fewer gaps than were counted";
+    if (count.pages != count.addrs)
+        return "the addr tree does not have all gaps of a page and more";
+    *bytes = count.bytes;
+    return NULL;
+}

@@ -1,0 +1,96 @@
+/*
+ * What a heap says about itself: its figures, and its structure as text.
+ */
+#include <kernel/superbuffer.h>
+
+#include <kernel/printk.h>
+
+void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
+{
+    splock_lock(&heap->lock);
+    size_t tail = heap->tail != NULL ? heap->tail->length : 0;
+    size_t longest = gaptree_longest(&heap->tree);
+
+    *stat = (kheap_stat_t){
+        .segment = heap->segment->length,
+        .used = heap->used,
+        .free = heap->end - heap->start - heap->used - heap->void_bytes,
+        .largest_gap = longest > tail ? longest : tail,
+        .tail = tail,
+        .void_bytes = heap->void_bytes,
+        .superbuffer_count = heap->superbuffers,
+        .gap_count = heap->tree.gaps + (tail != 0),
+        .void_count = heap->voids,
+        .peak_used = heap->peak_used,
+        .peak_segment = heap->peak_segment,
+        .misuse_count = heap->misuses,
+        .last_visited_count = heap->tree.visited,
+        .most_visited_count = heap->tree.most_visited,
+    };
+    splock_unlock(&heap->lock);
+}
+
+static const char *kind_of(const kheap_t *heap, size_t block)
+{
+    size_t word = *block_word(block);
+
+    if ((word & BLOCK_SUPERBUFFER) != 0)
+        return "superbuffer";
+    if ((word & BLOCK_VOID) != 0)
+        return "void";
+    return block == (size_t)heap->tail ? "gap (tail)" : "gap";
+}
+
+static void log_segment(const kheap_t *heap, size_t lines)
+{
+    size_t block = heap->start;
+    size_t left = 0;
+
+    for (; block != heap->end; block += block_length(block)) {
+        if (block_length(block) == 0 || block_length(block) > heap->end - block) {
+            printk("  %p damaged: %p\n", (void *)block, (void *)*block_word(block));
+            return;
+        }
+        if (lines == 0) {
+            left++;
+            continue;
+        }
+        lines--;
+        printk("  %p %9zu %s\n", (void *)block, block_length(block), kind_of(heap, block));
+    }
+    if (left != 0)
+        printk("  and %zu more\n", left);
+}
+
+static void log_trees(const gaptree_t *tree)
+{
+    size_t rings = 0;
+    size_t tries = 0;
+
+    for (size_t i = 0; i < GAPTREE_BINS; i++)
+        rings += tree->bin[i].next != &tree->bin[i];
+    for (size_t i = 0; i < GAPTREE_ROOTS; i++)
+        tries += tree->root[i] != NULL;
+    printk("  length tree: %zu gaps, %zu rings below %zu bytes, %zu tries of up to %zu levels\n",
+           tree->gaps, rings, GAPTREE_EXACT, tries, gaptree_length_depth(tree));
+    printk("  addr tree: %zu levels; most gaps visited in one call: %zu\n",
+           gaptree_addr_depth(tree), tree->most_visited);
+}
+
+void kheap_log(kheap_t *heap, size_t lines)
+{
+    kheap_stat_t stat;
+
+    kheap_stat(heap, &stat);
+    splock_lock(&heap->lock);
+    printk("heap: segment %p, %zu bytes, most %zu\n", (void *)heap->segment->base, stat.segment,
+           stat.peak_segment);
+    printk("  %zu superbuffers: %zu bytes, most %zu\n", stat.superbuffer_count, stat.used,
+           stat.peak_used);
+    printk("  %zu gaps: %zu bytes, largest %zu, tail %zu\n", stat.gap_count, stat.free,
+           stat.largest_gap, stat.tail);
+    printk("  %zu voids: %zu bytes\n", stat.void_count, stat.void_bytes);
+    log_segment(heap, lines);
+    log_trees(&heap->tree);
+    splock_unlock(&heap->lock);
+}

@@ -1,0 +1,71 @@
+/*
+ * What is wrong with a pointer that the heap was given, or with the memory that it
+ * was about to give, told to the host.
+ */
+#include <kernel/superbuffer.h>
+
+#include <kernel/host.h>
+#include <kernel/printk.h>
+
+#define SENTENCE_SIZE 160
+
+/* Find out what is wrong with a pointer: a walk over the heap, until it is found. */
+static void explain(const kheap_t *heap, const char *call, size_t buffer, char *text, size_t size)
+{
+    size_t block = heap->start;
+
+    if (buffer - heap->start >= heap->end - heap->start) {
+        format_text(text, size, "%s(%p): not in the heap, which is %p to %p", call,
+                    (void *)buffer, (void *)heap->start, (void *)heap->end);
+        return;
+    }
+    for (;;) {
+        size_t word = *block_word(block);
+        size_t length = word & BLOCK_LENGTH;
+        bool used = (word & BLOCK_SUPERBUFFER) != 0;
+        bool sound = used ? superbuffer_sound(block, word) && length - 1 < heap->end - block
+                          : free_sound(heap, block);
+        if (!sound) {
+            format_text(text, size, "%s(%p): the registry at %p is damaged: %p", call,
+                        (void *)buffer, (void *)block, (void *)word);
+            return;
+        }
+        if (buffer - block < length) {
+            bool start = block + REGISTRY == buffer;
+            format_text(text, size, "%s(%p): %s %p of %zu bytes%s", call, (void *)buffer,
+                        used ? start ? "buffer" : "inside the buffer" : "free already: in the gap",
+                        used ? buffer_of(block) : (void *)block,
+                        used ? length - REGISTRY : length,
+                        used && start ? ", a registry next to it is damaged" : "");
+            return;
+        }
+        block += length;
+    }
+}
+
+void kheap_misuse(kheap_t *heap, const char *call, void *buffer)
+{
+    char text[SENTENCE_SIZE];
+
+    heap->misuses++;
+    explain(heap, call, (size_t)buffer, text, sizeof(text));
+    splock_unlock(&heap->lock);
+    host_misuse(text);
+}
+
+void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer)
+{
+    char text[SENTENCE_SIZE];
+    size_t at = heap->overwritten;
+
+    heap->misuses++;
+    heap->overwritten = 0;
+    if (buffer == NULL)
+        format_text(text, sizeof(text), "%s: the gap %p was written to after it was freed: "
+                    "its links, or those of its equals, are damaged", call, (void *)at);
+    else
+        format_text(text, sizeof(text), "%s: the new buffer %p was written to after it was "
+                    "freed: at %p, byte %zu of it", call, buffer, (void *)at, at - (size_t)buffer);
+    splock_unlock(&heap->lock);
+    host_misuse(text);
+}

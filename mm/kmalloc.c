@@ -1,0 +1,43 @@
+/*
+ * The kernel's own heap, and the names it is called by.
+ */
+#include <kernel/kheap.h>
+
+#define LOG_LINES 64
+
+kheap_t kernel_heap;
+
+void *kmalloc(size_t size)
+{
+    return kheap_alloc(&kernel_heap, size);
+}
+
+void *kcalloc(size_t count, size_t size)
+{
+    return kheap_calloc(&kernel_heap, count, size);
+}
+
+void *kmemalign(size_t align, size_t size)
+{
+    return kheap_memalign(&kernel_heap, align, size);
+}
+
+void *krealloc(void *buffer, size_t size)
+{
+    return kheap_realloc(&kernel_heap, buffer, size);
+}
+
+void kfree(void *buffer)
+{
+    kheap_free(&kernel_heap, buffer);
+}
+
+size_t kmalloc_usable_size(void *buffer)
+{
+    return kheap_usable_size(&kernel_heap, buffer);
+}
+
+void log_heap_structure(void)
+{
+    kheap_log(&kernel_heap, LOG_LINES);
+}

@@ -1,0 +1,372 @@
+/*
+ * Address spaces: making and ending them, finding areas, taking areas out.
+ *
+ * Everything that takes pages and areas out goes through mspace_revoke and
+ * mspace_remove. Neither can fail: a call reserves what it may need (the second
+ * half of an area that is cut in two) before it changes anything.
+ */
+#include <kernel/errno.h>
+#include <kernel/kheap.h>
+#include <kernel/memory.h>
+#include <kernel/panic.h>
+#include <kernel/virtual.h>
+
+struct kMMU kMMU;
+
+static mspace_t kernel_mspace;
+
+/* ---- making and ending */
+
+static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
+                        size_t upper_bound)
+{
+    *mspace = (mspace_t){
+        .users = 1,
+        .directory = directory,
+        .lower_bound = lower_bound,
+        .upper_bound = upper_bound,
+        .map_base = lower_bound,
+    };
+    bbtree_init(&mspace->tree, vma_update);
+    splock_init(&mspace->lock);
+}
+
+const char *memory_init(void)
+{
+    page_t zero_page = page_new(OWNER_KERNEL);
+
+    if (zero_page == PAGE_NONE)
+        return "There is no memory for the page of zeroes.";
+    mmu_clear_page(zero_page);
+    init_mspace(&kernel_mspace, PAGE_NONE, KSPACE_BASE, KSPACE_END);
+    kMMU = (struct kMMU){
+        .page_size = PAGE_SIZE,
+        .upper_physical_page = physical_mem_info.physical_heap_end >> PAGE_SHIFT,
+        .pages_amount = physical_mem_info.total,
+        .zero_page = zero_page,
+        .kspace = &kernel_mspace,
+    };
+    kmmu_refresh();
+    return NULL;
+}
+
+void kmmu_refresh(void)
+{
+    kMMU.free_pages = physical_mem_info.free;
+}
+
+mspace_t *mspace_create(void)
+{
+    mspace_t *mspace = kmalloc(sizeof(*mspace));
+    page_t directory;
+
+    if (mspace == NULL)
+        return NULL;
+    directory = create_pagetable();
+    if (directory == PAGE_NONE) {
+        kfree(mspace);
+        return NULL;
+    }
+    init_mspace(mspace, directory, USER_BASE, USER_END);
+    mspace_account(mspace);
+    return mspace;
+}
+
+mspace_t *mspace_open(mspace_t *mspace)
+{
+    splock_lock(&mspace->lock);
+    ASSERT(mspace->users > 0);
+    mspace->users++;
+    splock_unlock(&mspace->lock);
+    return mspace;
+}
+
+void mspace_close(mspace_t *mspace)
+{
+    long users;
+
+    splock_lock(&mspace->lock);
+    ASSERT(mspace->users > 0);
+    users = --mspace->users;
+    splock_unlock(&mspace->lock);
+    if (users != 0)
+        return;
+    ASSERT(mspace != kMMU.kspace && mspace->directory != current_pagetable());
+    mspace_sweep(mspace);
+    while (mspace->spare != NULL)
+        kfree(mspace_take_node(mspace));
+    delete_pagetable(mspace->directory);
+    kfree(mspace);
+}
+
+/* ---- finding */
+
+bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length)
+{
+    return ((address | length) & PAGE_MASK) == 0 && length != 0 &&
+           address >= mspace->lower_bound &&
+           length <= mspace->upper_bound - mspace->lower_bound &&
+           address <= mspace->upper_bound - length;
+}
+
+vma_t *mspace_search_vma(mspace_t *mspace, size_t address)
+{
+    vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, address));
+
+    return vma != NULL && address - vma_base(vma) < vma->length ? vma : NULL;
+}
+
+/* ---- nodes */
+
+vma_t *mspace_take_node(mspace_t *mspace)
+{
+    vma_t *vma = mspace->spare;
+
+    if (vma == NULL)
+        return kmalloc(sizeof(*vma));
+    mspace->spare = vma_of(vma->node.left);
+    mspace->spare_count--;
+    return vma;
+}
+
+void mspace_give_node(mspace_t *mspace, vma_t *vma)
+{
+    if (vma == NULL)
+        return;
+    if (mspace->spare_count == MSPACE_SPARES) {
+        kfree(vma);
+        return;
+    }
+    vma->node.left = (bbnode_t *)mspace->spare;
+    mspace->spare = vma;
+    mspace->spare_count++;
+}
+
+void mspace_free_vma(mspace_t *mspace, vma_t *vma)
+{
+    if (vma->ino != NULL)
+        inode_release(vma->ino);
+    mspace_give_node(mspace, vma);
+}
+
+/* ---- taking out pages */
+
+void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
+{
+    page_t page = mmu_frame(entry);
+
+    if ((entry & MMU_OBJECT) == 0)
+        mspace->p_size--;
+    else if (page != kMMU.zero_page)
+        mspace->s_size--;
+    else
+        return;
+    page_release(page);
+}
+
+static mmu_entry_t revoke_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    (void)vaddr;
+    mspace_drop_entry(context, entry);
+    return 0;
+}
+
+static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    (void)context;
+    (void)vaddr;
+    (void)entry;
+    return 0;
+}
+
+void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
+{
+    size_t from = base;
+
+    ASSERT(splock_held(&mspace->lock));
+    /* Between foreign areas, one sweep however many areas there are. */
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        if (UNLIKELY(vma->ops->foreign)) {
+            size_t start = vma_base(vma) > base ? vma_base(vma) : base;
+            size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
+
+            if (from < start)
+                mmu_change_range(mspace->directory, from, start - from, ours, context);
+            mmu_change_range(mspace->directory, start, stop - start, foreign, context);
+            from = stop;
+        }
+        if (vma_end(vma) >= end)
+            break;
+    }
+    if (from < end)
+        mmu_change_range(mspace->directory, from, end - from, ours, context);
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+}
+
+void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
+{
+    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+}
+
+/* ---- taking out areas */
+
+/*
+ * Take out the areas from `vma` on that lie below `end`.
+ *
+ * => the first that was left, with its gap put right
+ */
+static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
+{
+    size_t freed = 0;
+    size_t length = 0;
+
+    while (vma != NULL && vma_end(vma) <= end) {
+        vma_t *next = vma_next(vma);
+
+        freed += vma->gap + vma->length;
+        length += vma->length;
+        bbtree_remove(&mspace->tree, &vma->node);
+        mspace_free_vma(mspace, vma);
+        vma = next;
+    }
+    if (vma != NULL && freed != 0) {
+        vma->gap += freed;
+        bbtree_refresh(&mspace->tree, &vma->node);
+    }
+    mspace->v_size -= length >> PAGE_SHIFT;
+    return vma;
+}
+
+vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vma_t *spare)
+{
+    vma_t *vma = first;
+
+    ASSERT((spare != NULL) == mspace_cuts_in_two(first, base, end));
+    if (vma == NULL || vma_base(vma) >= end)
+        return vma;
+    if (spare != NULL) {
+        vma_split(&mspace->tree, vma, end, spare);
+        vma_cut_above(&mspace->tree, vma, base);
+        mspace->v_size -= (end - base) >> PAGE_SHIFT;
+        return spare;
+    }
+    if (vma_base(vma) < base) {
+        mspace->v_size -= (vma_end(vma) - base) >> PAGE_SHIFT;
+        vma_cut_above(&mspace->tree, vma, base);
+        vma = vma_next(vma);
+    }
+    vma = remove_below(mspace, vma, end);
+    if (vma != NULL && vma_base(vma) < end) {
+        mspace->v_size -= (end - vma_base(vma)) >> PAGE_SHIFT;
+        vma_cut_below(&mspace->tree, vma, end);
+    }
+    return vma;
+}
+
+int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
+{
+    vma_t *spare = NULL;
+    vma_t *first;
+    size_t end;
+    int err = 0;
+
+    splock_lock(&mspace->lock);
+    if (!mspace_legal_range(mspace, address, length)) {
+        err = -EINVAL;
+        goto out;
+    }
+    end = address + length;
+    first = vma_at_or_above(&mspace->tree, address);
+    if (first == NULL || vma_base(first) >= end)
+        goto out;
+    if (mspace_cuts_in_two(first, address, end)) {
+        spare = mspace_take_node(mspace);
+        if (spare == NULL) {
+            err = -ENOMEM;
+            goto out;
+        }
+    }
+    mspace_revoke(mspace, first, address, end);
+    mspace_remove(mspace, first, address, end, spare);
+    mspace->unmapped_base = address;
+    mspace->unmapped_end = end;
+out:
+    splock_unlock(&mspace->lock);
+    return err;
+}
+
+/* ---- dead areas */
+
+/* Mark the areas in [base, end), whole ones, dead. */
+static void mark_dead(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+
+    mspace_revoke(mspace, first, base, end);
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
+        vma->flags |= VMA_DEAD;
+}
+
+int mspace_kill(mspace_t *mspace, size_t address, size_t length)
+{
+    vma_t *at_base = NULL;
+    vma_t *at_end = NULL;
+    vma_t *vma;
+    size_t end;
+    int err = 0;
+
+    splock_lock(&mspace->lock);
+    if (!mspace_legal_range(mspace, address, length)) {
+        err = -EINVAL;
+        goto out;
+    }
+    end = address + length;
+    vma = mspace_search_vma(mspace, address);
+    if (vma != NULL && vma_base(vma) < address && (at_base = mspace_take_node(mspace)) == NULL)
+        goto no_memory;
+    vma = mspace_search_vma(mspace, end);
+    if (vma != NULL && vma_base(vma) < end && (at_end = mspace_take_node(mspace)) == NULL)
+        goto no_memory;
+    if (at_base != NULL)
+        vma_split(&mspace->tree, mspace_search_vma(mspace, address), address, at_base);
+    if (at_end != NULL)
+        vma_split(&mspace->tree, mspace_search_vma(mspace, end), end, at_end);
+    mark_dead(mspace, address, end);
+    goto out;
+no_memory:
+    mspace_give_node(mspace, at_base);
+    err = -ENOMEM;
+out:
+    splock_unlock(&mspace->lock);
+    return err;
+}
+
+int mspace_scavenge(mspace_t *mspace)
+{
+    vma_t *next;
+    int count = 0;
+
+    splock_lock(&mspace->lock);
+    for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = next) {
+        next = vma_next(vma);
+        if ((vma->flags & VMA_DEAD) != 0) {
+            remove_below(mspace, vma, vma_end(vma));
+            count++;
+        }
+    }
+    splock_unlock(&mspace->lock);
+    return count;
+}
+
+void mspace_sweep(mspace_t *mspace)
+{
+    splock_lock(&mspace->lock);
+    ASSERT(mspace->directory != PAGE_NONE);
+    mark_dead(mspace, mspace->lower_bound, mspace->upper_bound);
+    remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
+    mspace->break_start = mspace->break_end = 0;
+    mspace->stack_base = mspace->stack_end = 0;
+    splock_unlock(&mspace->lock);
+}

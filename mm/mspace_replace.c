@@ -1,0 +1,207 @@
+/*
+ * Mapping over what is there, in one step: Linux's MAP_FIXED.
+ *
+ * Nodes come first. With VMA_RESOLVE frames and page tables come next, before
+ * anything is taken out:
+ *
+ *      fill     a frame for each page, in an array          can fail
+ *      tables   for each page                               can fail
+ *      publish  into empty entries, then over full ones     cannot
+ *      areas    old ones out, the new one in                cannot
+ */
+#include <kernel/errno.h>
+#include <kernel/host.h>
+#include <kernel/kheap.h>
+#include <kernel/memory.h>
+#include <kernel/panic.h>
+
+/* In filled[]: the page table has it already. No entry is all ones. */
+#define PUBLISHED (~(mmu_entry_t)0)
+
+/* The new area and its entries, to be put in the place of others. */
+typedef struct exchange {
+    mspace_t *mspace;
+    const vma_t *vma;
+    size_t count;           /* pages, and entries in filled[] */
+    mmu_entry_t *filled;    /* 0: a page past the file's end */
+} exchange_t;
+
+static bool is_counted(const exchange_t *exchange, mmu_entry_t entry)
+{
+    return entry != 0 && mmu_frame(entry) != kMMU.zero_page && !exchange->vma->ops->foreign;
+}
+
+/* Fill all pages of the new area and make their tables. => 0, -ENOMEM, -EIO */
+static int fill(exchange_t *exchange, vma_t *vma)
+{
+    bool write = vma_allows(vma, true, false);
+    mmu_entry_t bits = vma_entry_bits(vma);
+    mmu_place_t place;
+    int err = 0;
+
+    for (size_t i = 0; i < exchange->count && err == 0; i++) {
+        size_t vaddr = vma_base(vma) + i * PAGE_SIZE;
+        mmu_entry_t entry = 0;
+
+        exchange->filled[i] = 0;
+        err = bits == 0 ? -ENXIO
+                        : vma->ops->fill(exchange->mspace, vma, vaddr, write, &entry);
+        if (err == -ENXIO) {
+            err = 0;
+            continue;
+        }
+        if (err != 0)
+            break;
+        if (!write)
+            entry &= ~(mmu_entry_t)MMU_WRITE;
+        exchange->filled[i] = entry | bits;
+        err = mmu_make(exchange->mspace->directory, vaddr, &place);
+    }
+    return err;
+}
+
+/* Give back what fill got, and the tables that nothing uses. */
+static void undo_fill(exchange_t *exchange)
+{
+    for (size_t i = 0; i < exchange->count; i++)
+        if (is_counted(exchange, exchange->filled[i]))
+            page_release(mmu_frame(exchange->filled[i]));
+}
+
+static mmu_entry_t keep_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    (void)context;
+    (void)vaddr;
+    return entry;
+}
+
+static mmu_entry_t exchange_foreign(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    const exchange_t *exchange = context;
+    mmu_entry_t new = exchange->filled[(vaddr - vma_base(exchange->vma)) >> PAGE_SHIFT];
+
+    return new == PUBLISHED ? entry : new;
+}
+
+static mmu_entry_t exchange_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    const exchange_t *exchange = context;
+    mmu_entry_t new = exchange->filled[(vaddr - vma_base(exchange->vma)) >> PAGE_SHIFT];
+
+    if (new == PUBLISHED)
+        return entry;
+    mspace_drop_entry(exchange->mspace, entry);
+    return new;
+}
+
+/* Put the new entries into the page table, and take the old ones out. */
+static void publish(exchange_t *exchange, vma_t *first)
+{
+    mspace_t *mspace = exchange->mspace;
+    size_t base = vma_base(exchange->vma);
+    mmu_place_t place;
+
+    for (size_t i = 0; i < exchange->count; i++) {
+        mmu_entry_t entry = exchange->filled[i];
+
+        if (is_counted(exchange, entry)) {
+            if ((entry & MMU_OBJECT) != 0)
+                mspace->s_size++;
+            else
+                mspace->p_size++;
+        }
+        if (entry == 0)
+            continue;
+        /* Empty entries first: a table must not look unused to the sweep. */
+        mmu_find(mspace->directory, base + i * PAGE_SIZE, &place);
+        if (mmu_get(&place) == 0) {
+            mmu_set(&place, entry);
+            exchange->filled[i] = PUBLISHED;
+        }
+    }
+    mspace_change_entries(mspace, first, base, vma_end(exchange->vma), exchange_entry,
+                          exchange_foreign, exchange);
+}
+
+/* Replace the pages of the range by those of a new area. => 0, -ENOMEM, -EIO */
+static int exchange_pages(mspace_t *mspace, vma_t *vma, vma_t *first)
+{
+    exchange_t exchange = {
+        .mspace = mspace,
+        .vma = vma,
+        .count = vma->length >> PAGE_SHIFT,
+    };
+    int err;
+
+    exchange.filled = kcalloc(exchange.count, sizeof(exchange.filled[0]));
+    if (exchange.filled == NULL)
+        return -ENOMEM;
+    err = fill(&exchange, vma);
+    if (err == 0) {
+        publish(&exchange, first);
+    } else {
+        undo_fill(&exchange);
+        /* Tables that were made for nothing go when a sweep finds them empty. */
+        mspace_change_entries(mspace, NULL, vma_base(vma), vma_end(vma), keep_entry,
+                              keep_entry, NULL);
+    }
+    kfree(exchange.filled);
+    return err;
+}
+
+/* Put a made-up area over what is there. => on an error the node is given back */
+static int replace(mspace_t *mspace, vma_t *vma, int flags)
+{
+    size_t base = vma_base(vma);
+    size_t end = vma_end(vma);
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *spare = NULL;
+    vma_t *previous;
+    vma_t *next;
+    int err = 0;
+
+    if (mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_node(mspace);
+        if (spare == NULL)
+            err = -ENOMEM;
+    }
+    if (err == 0 && (flags & VMA_RESOLVE) != 0)
+        err = exchange_pages(mspace, vma, first);
+    if (err != 0) {
+        mspace_give_node(mspace, spare);
+        mspace_give_node(mspace, vma);
+        return err;
+    }
+    if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
+        mspace_revoke(mspace, first, base, end);
+    next = mspace_remove(mspace, first, base, end, spare);
+    previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
+    mspace_insert(mspace, vma, previous != NULL ? vma_end(previous) : mspace->lower_bound, next);
+    mspace_merge(mspace, vma);
+    return 0;
+}
+
+void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
+                     inode_t *ino, off_t offset, off_t limit, int flags)
+{
+    vma_t *vma = NULL;
+    int err = -EINVAL;
+
+    splock_lock(&mspace->lock);
+    if (mspace->directory != PAGE_NONE && mspace_legal_range(mspace, address, length)) {
+        vma = mspace_take_node(mspace);
+        err = -ENOMEM;
+    }
+    if (vma != NULL) {
+        err = mspace_candidate(vma, length, ino, offset, limit, flags);
+        if (err == 0) {
+            vma->node.value = address;
+            err = replace(mspace, vma, flags);
+        } else {
+            mspace_give_node(mspace, vma);
+        }
+    }
+    splock_unlock(&mspace->lock);
+    *host_errno() = -err;
+    return err == 0 ? (void *)address : NULL;
+}

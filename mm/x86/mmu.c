@@ -1,0 +1,289 @@
+/*
+ * The border's calls: entries of the user part, read and changed.
+ *
+ * Each is written once with the format as an argument and called through one
+ * test of which format is in use, so the compiler makes three walkers of it.
+ */
+#include <kernel/errno.h>
+#include <kernel/panic.h>
+#include <kernel/virtual.h>
+#include <x86/features.h>
+
+#include "walk.h"
+
+/* Call a function with the format in use as a constant. */
+#define WITH_FORMAT(call, ...) \
+    (paging_format == &format_2level ? call(&walk_2level, __VA_ARGS__) \
+     : paging_format == &format_pae  ? call(&walk_pae, __VA_ARGS__) \
+                                     : call(&walk_long, __VA_ARGS__))
+
+enum {
+    FLUSH_MAX = 32,         /* pages flushed one by one before all are at once */
+    TEMPORARY_SLOTS = 3,
+    TEMPORARY_OWN = 2,      /* the slot that this file keeps for itself */
+};
+
+/* ---- one entry */
+
+static ALWAYS_INLINE void find_in(const paging_format_t *format, page_t directory,
+                                  size_t vaddr, mmu_place_t *place)
+{
+    walk_t at;
+
+    place->vaddr = vaddr;
+    place->directory = directory;
+    if (walk_down(format, directory, vaddr, 0, &at)) {
+        place->entry = (char *)at.table + at.index * format->entry_bytes;
+        place->table = &physical_frames[at.page >> PAGE_SHIFT];
+    } else {
+        place->entry = NULL;
+        place->table = NULL;
+    }
+}
+
+void mmu_find(page_t directory, size_t vaddr, mmu_place_t *place)
+{
+    WITH_FORMAT(find_in, directory, vaddr, place);
+}
+
+int mmu_make(page_t directory, size_t vaddr, mmu_place_t *place)
+{
+    walk_t at;
+    int err;
+
+    mmu_find(directory, vaddr, place);
+    if (LIKELY(place->entry != NULL))
+        return 0;
+    err = tables_make_path(directory, vaddr, 0, &at);
+    if (err == 0)
+        mmu_find(directory, vaddr, place);
+    return err;
+}
+
+mmu_entry_t mmu_get(const mmu_place_t *place)
+{
+    if (place->entry == NULL)
+        return 0;
+    if (paging_format->entry_bytes == 4)
+        return entry_to_border(&walk_2level, entry_load(&walk_2level, place->entry, 0));
+    return entry_to_border(&walk_pae, entry_load(&walk_pae, place->entry, 0));
+}
+
+static inline bool is_current(page_t directory)
+{
+    return directory == paging_state.current;
+}
+
+void mmu_set(const mmu_place_t *place, mmu_entry_t entry)
+{
+    frame_t *table = place->table;
+    mmu_entry_t old = mmu_get(place);
+
+    ASSERT(place->entry != NULL);
+    if (paging_format->entry_bytes == 4)
+        entry_store(&walk_2level, place->entry, 0, entry_from_border(&walk_2level, entry));
+    else
+        entry_store(&walk_pae, place->entry, 0, entry_from_border(&walk_pae, entry));
+    table->count = (uint16_t)(table->count + (entry != 0) - (old != 0));
+    if ((old & MMU_PRESENT) != 0 && is_current(place->directory))
+        paging_flush_page(place->vaddr);
+}
+
+mmu_entry_t mmu_read(page_t directory, size_t vaddr)
+{
+    mmu_place_t place;
+
+    mmu_find(directory, vaddr, &place);
+    return mmu_get(&place);
+}
+
+void mmu_flush(page_t directory, size_t vaddr)
+{
+    if (is_current(directory))
+        paging_flush_page(vaddr);
+}
+
+size_t mmu_table_count(page_t directory)
+{
+    return physical_frames[directory >> PAGE_SHIFT].count;
+}
+
+bool mmu_can_forbid_execution(void)
+{
+    return paging_state.no_execute != 0;
+}
+
+/* ---- ranges */
+
+/* What must be flushed before anything of the space runs again. */
+typedef struct flush {
+    bool needed;            /* the space is current */
+    size_t count;
+    size_t vaddr[FLUSH_MAX];
+    page_t chain;           /* tables that became empty */
+} flush_t;
+
+static ALWAYS_INLINE void flush_add(flush_t *flush, size_t vaddr)
+{
+    if (flush->count < FLUSH_MAX)
+        flush->vaddr[flush->count] = vaddr;
+    flush->count++;
+}
+
+static void flush_do(const flush_t *flush)
+{
+    bool tables_gone = flush->chain != PAGE_NONE;
+
+    if (!flush->needed)
+        return;
+    /* One INVLPG also drops all cached entries of upper levels (SDM 3A 4.10.4.1),
+     * and freeing a table does one before its frame is free; but the four top
+     * entries of PAE are read with CR3. */
+    if (flush->count > FLUSH_MAX || (tables_gone && paging_format->eager_top)) {
+        paging_flush_space();
+        return;
+    }
+    for (size_t i = 0; i < flush->count; i++)
+        paging_flush_page(flush->vaddr[i]);
+}
+
+/* The entries of one last-level table from `index` on, `count` of them. */
+static ALWAYS_INLINE void change_table(const paging_format_t *format, const walk_t *at,
+                                       size_t vaddr, size_t count, mmu_change_t *change,
+                                       void *context, flush_t *flush)
+{
+    frame_t *table = &physical_frames[at->page >> PAGE_SHIFT];
+    size_t used = table->count;
+
+    for (unsigned i = at->index; count-- > 0 && used > 0; i++, vaddr += PAGE_SIZE) {
+        uint64_t raw = entry_load(format, at->table, i);
+        mmu_entry_t old;
+        mmu_entry_t entry;
+
+        if (raw == 0)
+            continue;
+        old = entry_to_border(format, raw);
+        entry = change(context, vaddr, old);
+        if (entry == old)
+            continue;
+        entry_store(format, at->table, i, entry_from_border(format, entry));
+        if (entry == 0)
+            used--;
+        if (old & MMU_PRESENT)
+            flush_add(flush, vaddr);
+    }
+    table->count = (uint16_t)used;
+}
+
+static ALWAYS_INLINE void change_in(const paging_format_t *format, page_t directory,
+                                    size_t vaddr, size_t length, mmu_change_t *change,
+                                    void *context, flush_t *flush)
+{
+    while (length > 0) {
+        walk_t at;
+        bool found = walk_down(format, directory, vaddr, 0, &at);
+        /* To the end of this table, or of what the missing one would span. */
+        uint64_t span = walk_span(format, found ? 1 : at.level);
+        size_t step = (size_t)(span - (vaddr & (span - 1)));
+
+        if (step > length)
+            step = length;
+        if (found) {
+            change_table(format, &at, vaddr, step >> PAGE_SHIFT, change, context, flush);
+            if (physical_frames[at.page >> PAGE_SHIFT].count == 0)
+                tables_unlink(directory, vaddr, &flush->chain);
+        }
+        vaddr += step;
+        length -= step;
+    }
+}
+
+void mmu_change_range(page_t directory, size_t base, size_t length,
+                      mmu_change_t *change, void *context)
+{
+    flush_t flush;
+
+    flush.needed = is_current(directory);
+    flush.count = 0;
+    flush.chain = PAGE_NONE;
+    WITH_FORMAT(change_in, directory, base, length, change, context, &flush);
+    flush_do(&flush);
+    if (flush.chain != PAGE_NONE)
+        tables_free_chain(directory, flush.chain);
+}
+
+/* ---- temporary slots */
+
+static size_t slot_address(unsigned index)
+{
+    return TEMPORARY_BASE + index * PAGE_SIZE;
+}
+
+/* Where the slots' entries are: fixed as long as paging is on. */
+static void *slot_entry[TEMPORARY_SLOTS];
+
+void temporary_slots_init(void)
+{
+    for (unsigned i = 0; i < TEMPORARY_SLOTS; i++) {
+        walk_t at;
+        bool covered = walk_down(paging_format, paging_state.kernel, slot_address(i), 0, &at);
+
+        ASSERT(covered);
+        slot_entry[i] = (char *)at.table + at.index * paging_format->entry_bytes;
+    }
+}
+
+static ALWAYS_INLINE void slot_store(unsigned index, uint64_t entry)
+{
+    if (paging_format->entry_bytes == 4)
+        entry_store(&walk_2level, slot_entry[index], 0, entry);
+    else
+        entry_store(&walk_pae, slot_entry[index], 0, entry);
+}
+
+/* A slot in use is a bug of the caller: its page would be lost from view. */
+static inline void *slot_map(unsigned index, page_t page)
+{
+    DEBUG_ASSERT(paging_state.on);
+    ASSERT(*(const volatile uint32_t *)slot_entry[index] == 0);
+    slot_store(index, page | ENTRY_PRESENT | ENTRY_WRITE | paging_state.no_execute);
+    return (void *)slot_address(index);
+}
+
+static inline void slot_unmap(unsigned index)
+{
+    ASSERT(*(const volatile uint32_t *)slot_entry[index] != 0);
+    slot_store(index, 0);
+    paging_flush_page(slot_address(index));
+}
+
+void *mmu_temporary_map(unsigned index, page_t page)
+{
+    ASSERT(index < TEMPORARY_OWN);
+    return slot_map(index, page);
+}
+
+void mmu_temporary_unmap(unsigned index)
+{
+    ASSERT(index < TEMPORARY_OWN);
+    slot_unmap(index);
+}
+
+void mmu_clear_page(page_t page)
+{
+    cpu_clear_page(slot_map(TEMPORARY_OWN, page));
+    slot_unmap(TEMPORARY_OWN);
+}
+
+void mmu_copy_page(page_t page, const void *source)
+{
+    void *to = slot_map(TEMPORARY_OWN, page);
+    bool guarded = cpu_features.smap && (size_t)source >= USER_BASE && (size_t)source < USER_END;
+
+    if (guarded)
+        cpu_allow_user_access();
+    cpu_copy_page(to, source);
+    if (guarded)
+        cpu_forbid_user_access();
+    slot_unmap(TEMPORARY_OWN);
+}

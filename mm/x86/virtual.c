@@ -1,0 +1,520 @@
+/*
+ * Page tables as the documents name them: create, map, unmap, enable, switch;
+ * and the kernel's part, which is the same in every one.
+ */
+#include <kernel/errno.h>
+#include <kernel/panic.h>
+#include <kernel/string.h>
+#include <kernel/virtual.h>
+#include <x86/features.h>
+
+#include "walk.h"
+
+paging_state_t paging_state;
+const paging_format_t *paging_format;
+virtual_events_t virtual_events;
+
+/* The parts of every space that are the kernel's: [base, base + length). */
+static const struct kernel_part {
+    size_t base;
+    size_t length;
+} kernel_parts[] = {
+    { 0, LOW_END },
+    { KERNEL_BASE, 0x40000000 },
+};
+
+/* ---- flushing */
+
+void paging_flush_page(size_t vaddr)
+{
+    if (paging_state.on) {
+        virtual_events.invlpgs++;
+        cpu_invlpg(vaddr);
+    }
+}
+
+void paging_flush_space(void)
+{
+    if (paging_state.on) {
+        virtual_events.full_flushes++;
+        virtual_events.cr3_loads++;
+        cpu_set_cr3((uint32_t)paging_state.current);
+    }
+}
+
+/* ---- the kernel's part */
+
+/* The border's bits for a kernel page. */
+static mmu_entry_t kernel_bits(access_t access)
+{
+    return (access & ~MMU_GLOBAL) | MMU_PRESENT |
+           (access & MMU_GLOBAL ? paging_state.global : 0);
+}
+
+static void store_kernel_entry(const walk_t *at, page_t paddr, mmu_entry_t bits)
+{
+    entry_store(paging_format, at->table, at->index,
+                entry_from_border(paging_format, paddr | bits));
+}
+
+int virtual_map_kernel(size_t vaddr, page_t paddr, access_t access)
+{
+    walk_t at;
+
+    DEBUG_ASSERT(((vaddr | paddr) & PAGE_MASK) == 0);
+    if (!walk_down(paging_format, paging_state.kernel, vaddr, 0, &at)) {
+        if (tables_cover_kernel(vaddr) != 0)
+            return -ENOMEM;
+        walk_down(paging_format, paging_state.kernel, vaddr, 0, &at);
+    }
+    if (entry_load(paging_format, at.table, at.index) & ENTRY_PRESENT)
+        return -EEXIST;
+    store_kernel_entry(&at, paddr, kernel_bits(access));
+    return 0;
+}
+
+page_t virtual_unmap_kernel(size_t vaddr)
+{
+    uint64_t old;
+    walk_t at;
+
+    if (!walk_down(paging_format, paging_state.kernel, vaddr, 0, &at))
+        return NO_TRANSLATION;
+    old = entry_load(paging_format, at.table, at.index);
+    if ((old & ENTRY_PRESENT) == 0)
+        return NO_TRANSLATION;
+    entry_store(paging_format, at.table, at.index, 0);
+    paging_flush_page(vaddr);
+    return (page_t)(old & paging_format->frame_mask);
+}
+
+static bool in_kernel_part(size_t vaddr)
+{
+    return vaddr < LOW_END || (vaddr >= KERNEL_BASE && vaddr - KERNEL_BASE < 0x40000000);
+}
+
+/* ---- making a space: the kernel's entries are copied, level by level */
+
+/*
+ * Let `table`, at `level` and beginning at table_base, have the kernel's entries
+ * for one part. An entry that spans more than the part gets a table of its own.
+ */
+static int share_part(page_t root, page_t table, page_t kernel_table, unsigned level,
+                      uint64_t table_base, const struct kernel_part *part)
+{
+    const paging_format_t *format = paging_format;
+    uint64_t span = walk_span(format, level);
+    uint64_t part_end = (uint64_t)part->base + part->length;
+    unsigned count = 1u << format->index_bits[level];
+
+    for (unsigned i = walk_index(format, level, part->base); i < count; i++) {
+        uint64_t base = table_base + i * span;
+        uint64_t theirs = entry_load(format, table_address(kernel_table), i);
+        uint64_t ours;
+        int err;
+
+        if (base >= part_end)
+            break;
+        if ((theirs & ENTRY_PRESENT) == 0)
+            continue;
+        if (base >= part->base && base + span <= part_end) {
+            entry_store(format, table_address(table), i, theirs);
+            if (table != root)
+                physical_frames[table >> PAGE_SHIFT].count++;
+            continue;
+        }
+        ours = entry_load(format, table_address(table), i);
+        if ((ours & ENTRY_PRESENT) == 0) {
+            page_t fresh = table_make();
+
+            if (fresh == PAGE_NONE)
+                return -ENOMEM;
+            ours = fresh | format->table_bits[level];
+            entry_store(format, table_address(table), i, ours);
+            physical_frames[root >> PAGE_SHIFT].count++;
+            if (table != root)
+                physical_frames[table >> PAGE_SHIFT].count++;
+        }
+        err = share_part(root, (page_t)(ours & format->frame_mask),
+                         (page_t)(theirs & format->frame_mask), level - 1, base, part);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+/* The address that index 0 of the top level stands for: above it, bits are ignored. */
+static uint64_t top_base(size_t vaddr)
+{
+    const paging_format_t *format = paging_format;
+    unsigned bits = format->shift[format->levels - 1] + format->index_bits[format->levels - 1];
+
+    return (uint64_t)vaddr >> bits << bits;
+}
+
+page_t create_pagetable(void)
+{
+    page_t root = table_make_top();
+
+    if (root == PAGE_NONE)
+        return PAGE_NONE;
+    for (size_t i = 0; i < ARRAY_LENGTH(kernel_parts); i++) {
+        if (share_part(root, root, paging_state.kernel, paging_format->levels - 1,
+                       top_base(kernel_parts[i].base), &kernel_parts[i]) != 0) {
+            delete_pagetable(root);
+            return PAGE_NONE;
+        }
+    }
+    return root;
+}
+
+/* Free the tables below `table` that the kernel's own does not have. */
+static void delete_below(page_t table, page_t kernel_table, unsigned level)
+{
+    const paging_format_t *format = paging_format;
+
+    if (level == 0)
+        return;
+    for (unsigned i = 0; i < 1u << format->index_bits[level]; i++) {
+        uint64_t ours = entry_load(format, table_address(table), i);
+        uint64_t theirs = kernel_table == PAGE_NONE ? 0 :
+                          entry_load(format, table_address(kernel_table), i);
+        page_t below = (page_t)(ours & format->frame_mask);
+        page_t kernel_below = theirs & ENTRY_PRESENT ? (page_t)(theirs & format->frame_mask)
+                                                     : PAGE_NONE;
+
+        if ((ours & ENTRY_PRESENT) == 0 || below == kernel_below ||
+            (level == format->large_level && (ours & ENTRY_LARGE) != 0))
+            continue;
+        delete_below(below, kernel_below, level - 1);
+        table_free(below);
+    }
+}
+
+void delete_pagetable(page_t pagetable)
+{
+    ASSERT(pagetable != paging_state.current && pagetable != paging_state.kernel);
+    delete_below(pagetable, paging_state.kernel, paging_format->levels - 1);
+    table_free(pagetable);
+}
+
+/* ---- mapping */
+
+int pagetable_map(page_t pagetable, size_t vaddr, page_t paddr, access_t access)
+{
+    mmu_place_t place;
+    int err;
+
+    if (in_kernel_part(vaddr))
+        return virtual_map_kernel(vaddr, paddr, access);
+    err = mmu_make(pagetable, vaddr, &place);
+    if (err != 0)
+        return err;
+    if (mmu_get(&place) != 0)
+        return -EEXIST;
+    mmu_set(&place, paddr | access | MMU_PRESENT);
+    return 0;
+}
+
+typedef struct taken {
+    page_t page;
+} taken_t;
+
+static mmu_entry_t take_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    taken_t *taken = context;
+
+    (void)vaddr;
+    if (entry & MMU_PRESENT)
+        taken->page = mmu_frame(entry);
+    return 0;
+}
+
+page_t pagetable_unmap(page_t pagetable, size_t vaddr)
+{
+    taken_t taken = { NO_TRANSLATION };
+
+    if (in_kernel_part(vaddr))
+        return virtual_unmap_kernel(vaddr);
+    mmu_change_range(pagetable, vaddr, PAGE_SIZE, take_entry, &taken);
+    return taken.page;
+}
+
+int pagetable_map_linear(page_t pagetable, size_t start, size_t end, access_t access)
+{
+    const paging_format_t *format = paging_format;
+    size_t large = (size_t)walk_span(format, format->large_level);
+
+    while (start < end) {
+        mmu_entry_t bits = kernel_bits(access);
+        walk_t at;
+        int err;
+
+        if (paging_state.large_pages && start % large == 0 && end - start >= large) {
+            err = tables_make_path(pagetable, start, format->large_level, &at);
+            if (err != 0)
+                return err;
+            if (entry_load(format, at.table, at.index) & ENTRY_PRESENT)
+                return -EEXIST;
+            store_kernel_entry(&at, start, bits | MMU_LARGE);
+            start += large;
+        } else {
+            err = tables_make_path(pagetable, start, 0, &at);
+            if (err != 0)
+                return err;
+            if (entry_load(format, at.table, at.index) & ENTRY_PRESENT)
+                return -EEXIST;
+            store_kernel_entry(&at, start, bits);
+            start += PAGE_SIZE;
+        }
+        if (at.page != pagetable)
+            physical_frames[at.page >> PAGE_SHIFT].count++;
+    }
+    return 0;
+}
+
+page_t get_translation(page_t pagetable, size_t vaddr)
+{
+    uint64_t entry;
+    uint64_t inside;        /* mask of the bits that count within the page */
+    walk_t at;
+
+    walk_down(paging_format, pagetable, vaddr, 0, &at);
+    entry = entry_load(paging_format, at.table, at.index);
+    if ((entry & ENTRY_PRESENT) == 0)
+        return NO_TRANSLATION;
+    inside = walk_span(paging_format, at.level) - 1;
+    return (page_t)((entry & paging_format->frame_mask & ~inside) | (vaddr & inside));
+}
+
+/* ---- switching */
+
+void enable_pagetable(page_t pagetable)
+{
+    uint32_t cr4 = cpu_cr4() & ~(CR4_PGE | CR4_PAE);
+
+    ASSERT(!paging_state.on);
+    if (cpu_features.pse)
+        cr4 |= CR4_PSE;
+    if (paging_format->entry_bytes == 8)
+        cr4 |= CR4_PAE;
+    if (cpu_features.smep)
+        cr4 |= CR4_SMEP;
+    if (cpu_features.smap)
+        cr4 |= CR4_SMAP;
+    if (cpu_features.umip)
+        cr4 |= CR4_UMIP;
+    cpu_set_cr4(cr4);
+    if (paging_state.no_execute != 0)
+        cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_NXE);
+    paging_state.current = pagetable;
+    paging_state.on = true;
+    virtual_events.cr3_loads++;
+    cpu_set_cr3((uint32_t)pagetable);
+    cpu_set_cr0(cpu_cr0() | CR0_PG | CR0_WP);
+    /* Global pages only once paging is on (SDM 3A 4.10.2.4). */
+    if (paging_state.global != 0)
+        cpu_set_cr4(cr4 | CR4_PGE);
+    temporary_slots_init();
+}
+
+void switch_pagetable(page_t pagetable)
+{
+    if (pagetable == paging_state.current)
+        return;
+    paging_state.current = pagetable;
+    virtual_events.cr3_loads++;
+    cpu_set_cr3((uint32_t)pagetable);
+}
+
+page_t current_pagetable(void)
+{
+    return paging_state.current;
+}
+
+page_t kernel_pagetable(void)
+{
+    return paging_state.kernel;
+}
+
+const char *virtual_format_name(void)
+{
+    return paging_format->name;
+}
+
+/* ---- boot */
+
+static const char *choose_format(const char *name)
+{
+    static const paging_format_t *const formats[] = {
+        &format_2level, &format_pae, &format_long,
+    };
+
+    memset(&paging_state, 0, sizeof(paging_state));
+    memset(&virtual_events, 0, sizeof(virtual_events));
+    paging_format = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+        if (strcmp(formats[i]->name, name) == 0)
+            paging_format = formats[i];
+    }
+    if (paging_format == NULL)
+        return "there is no such format of page tables";
+    paging_state.large_pages = cpu_features.pse || paging_format->entry_bytes == 8;
+    paging_state.global = cpu_features.pge ? ENTRY_GLOBAL : 0;
+    if (cpu_features.nx)
+        paging_state.no_execute = paging_format->no_execute;
+    return NULL;
+}
+
+/* How low RAM may be used: the image by its sections, the rest as data. */
+static access_t low_access(const boot_info_t *info, page_t page)
+{
+    if (page >= info->image_text && page < info->image_rodata)
+        return ACCESS_KERNEL | ACCESS_GLOBAL;
+    if (page >= info->image_rodata && page < info->image_data)
+        return ACCESS_KERNEL | ACCESS_NOEXEC | ACCESS_GLOBAL;
+    return ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL;
+}
+
+/* Low RAM but page 0: virtual = physical, in every space. */
+static int map_low(const boot_info_t *info)
+{
+    /* All tables for it, now: later ones would not reach every space. */
+    for (size_t vaddr = 0; vaddr < LOW_END; vaddr += (size_t)walk_span(paging_format, 1)) {
+        if (tables_cover_kernel(vaddr) != 0)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < info->ram_count; i++) {
+        for (uint64_t page = info->ram[i].base;
+             page < info->ram[i].end && page < LOW_END; page += PAGE_SIZE) {
+            int err;
+
+            if (page == 0 || (page >= VIDEO_BASE && page < VIDEO_END))
+                continue;
+            err = virtual_map_kernel((size_t)page, (page_t)page,
+                                     low_access(info, (page_t)page));
+            if (err != 0)
+                return err;
+        }
+    }
+    return 0;
+}
+
+static int map_frame_table(void)
+{
+    size_t length = align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
+
+    for (size_t at = 0; at < length; at += PAGE_SIZE) {
+        int err = virtual_map_kernel(FRAME_TABLE_BASE + at, physical_frame_table() + at,
+                                     ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+const char *virtual_init(const boot_info_t *info, const char *format)
+{
+    const char *trouble = choose_format(format);
+
+    if (trouble == NULL)
+        trouble = tables_init();
+    if (trouble != NULL)
+        return trouble;
+    if (map_low(info) != 0 || map_frame_table() != 0 ||
+        tables_cover_kernel(TEMPORARY_BASE) != 0)
+        return "there is not enough memory for the kernel's page tables";
+    return NULL;
+}
+
+/* ---- checking */
+
+static const char *check_table(page_t table, page_t kernel_table, unsigned level,
+                               uint64_t table_base, size_t *tables)
+{
+    const paging_format_t *format = paging_format;
+    const void *our_table = table_address(table);
+    const void *their_table = kernel_table == PAGE_NONE ? NULL : table_address(kernel_table);
+    size_t used = 0;
+
+    (*tables)++;
+    for (unsigned i = 0; i < 1u << format->index_bits[level]; i++) {
+        uint64_t base = table_base + i * walk_span(format, level);
+        uint64_t ours = entry_load(format, our_table, i);
+        uint64_t theirs = their_table == NULL ? 0 : entry_load(format, their_table, i);
+        page_t below = (page_t)(ours & format->frame_mask);
+        const char *trouble;
+
+        used += ours != 0;
+        if (level == 0 || (ours & ENTRY_PRESENT) == 0 ||
+            (level == format->large_level && (ours & ENTRY_LARGE) != 0)) {
+            if (level > 0 && (theirs & ENTRY_PRESENT) != 0 && (ours & ENTRY_PRESENT) == 0)
+                return "a space lacks a table of the kernel's part";
+            continue;
+        }
+        if (below == (page_t)(theirs & format->frame_mask) && (theirs & ENTRY_PRESENT))
+            continue;
+        if ((theirs & ENTRY_PRESENT) != 0 && level == 1)
+            return "a space has another table in the kernel's part";
+        if (physical_frame(below) == NULL || physical_frame(below)->owner != OWNER_PAGE_TABLE)
+            return "an entry leads to a page that is no table";
+        trouble = check_table(below, theirs & ENTRY_PRESENT ?
+                              (page_t)(theirs & format->frame_mask) : PAGE_NONE,
+                              level - 1, base, tables);
+        if (trouble != NULL)
+            return trouble;
+    }
+    if (level != format->levels - 1 && physical_frames[table >> PAGE_SHIFT].count != used)
+        return "a table's count of entries is wrong";
+    return NULL;
+}
+
+/* No page of the kernel's part may be writable and executable. */
+static const char *check_kernel_entry(uint64_t entry)
+{
+    if ((entry & ENTRY_PRESENT) == 0)
+        return NULL;
+    if (entry & ENTRY_USER)
+        return "a kernel page is open to programs";
+    if (paging_state.no_execute != 0 && (entry & ENTRY_WRITE) != 0 &&
+        (entry & paging_state.no_execute) == 0)
+        return "a kernel page is writable and executable";
+    return NULL;
+}
+
+static const char *check_kernel_pages(size_t base, size_t length)
+{
+    const paging_format_t *format = paging_format;
+    size_t table_span = (size_t)walk_span(format, 1);
+    const char *trouble = NULL;
+
+    for (size_t at = 0; at < length; at += table_span) {
+        walk_t place;
+
+        if (!walk_down(format, paging_state.kernel, base + at, 0, &place))
+            continue;
+        for (unsigned i = 0; i < 1u << format->index_bits[0] && trouble == NULL; i++)
+            trouble = check_kernel_entry(entry_load(format, place.table, i));
+    }
+    return trouble;
+}
+
+const char *pagetable_check_one(page_t pagetable)
+{
+    size_t tables = 0;
+    const char *trouble = check_table(pagetable, paging_state.kernel,
+                                      paging_format->levels - 1, 0, &tables);
+
+    if (trouble == NULL && physical_frames[pagetable >> PAGE_SHIFT].count != tables)
+        trouble = "a space's count of tables is wrong";
+    return trouble;
+}
+
+const char *pagetable_check(void)
+{
+    const char *trouble = tables_check();
+
+    for (size_t i = 0; i < ARRAY_LENGTH(kernel_parts) && trouble == NULL; i++)
+        trouble = check_kernel_pages(kernel_parts[i].base, kernel_parts[i].length);
+    return trouble;
+}

@@ -1,0 +1,183 @@
+/*
+ * The paging doctor: tables are broken on purpose, and the sentence is read.
+ */
+#include <kernel/doctor.h>
+#include <kernel/layout.h>
+#include <kernel/physical.h>
+#include <kernel/printk.h>
+#include <kernel/virtual.h>
+#include <host_test.h>
+#include <fake_machine.h>
+
+#include <string.h>
+
+static const char *const formats[] = { "2level", "pae", "long" };
+enum { FORMATS = 3 };
+
+/* What a processor needs to go on when paging is turned on. */
+static const doctor_item_t items[] = {
+    { "the code", FAKE_IMAGE_BASE + 123, 0x7000, DOCTOR_EXECUTE | DOCTOR_READONLY, true },
+    { "constants", FAKE_IMAGE_RODATA, FAKE_IMAGE_DATA - FAKE_IMAGE_RODATA, DOCTOR_READONLY,
+      true },
+    { "the stack", FAKE_IMAGE_DATA + 0x1ff0, 0x20, DOCTOR_WRITE, true },
+    { "the frame table", FRAME_TABLE_BASE, 8192, DOCTOR_WRITE, false },
+};
+
+static const char *examine(page_t space)
+{
+    return doctor_examine(space, items, ARRAY_LENGTH(items));
+}
+
+/* The entry, or the one above it, as a word in RAM. */
+static uint32_t *entry_of(page_t space, size_t vaddr, unsigned above)
+{
+    second_view_t view;
+
+    second_reader_read(fake_mode(), space, vaddr, &view);
+    CHECK(view.depth > above);
+    return fake_ram((page_t)view.at[view.depth - 1 - above]);
+}
+
+static bool has(const char *sentence, const char *part)
+{
+    return sentence != NULL && strstr(sentence, part) != NULL;
+}
+
+/* Break one entry's bits, and see whether the doctor says so. */
+static void breaks(page_t space, size_t vaddr, unsigned above, uint32_t bits,
+                   const char *what, const char *why)
+{
+    uint32_t *entry = entry_of(space, vaddr, above);
+    const char *sentence;
+
+    *entry ^= bits;
+    sentence = examine(space);
+    if (!has(sentence, what) || !has(sentence, why))
+        test_fail(__FILE__, __LINE__, "\"%s\" does not say \"%s\" and \"%s\"",
+                  sentence != NULL ? sentence : "nothing", what, why);
+    test_checks++;
+    *entry ^= bits;
+    CHECK_OK(examine(space));
+}
+
+static void examine_breakages(void)
+{
+    page_t space = kernel_pagetable();
+
+    CHECK_OK(examine(space));
+    breaks(space, FAKE_IMAGE_BASE, 0, 1, "the code", "not mapped");
+    breaks(space, FAKE_IMAGE_BASE + 0x7000, 0, 1, "the code", "page table");
+    breaks(space, FAKE_IMAGE_BASE, 1, 1, "the code", "page directory");
+    breaks(space, FAKE_IMAGE_BASE, 1, 0x7ff000, "the code", "not a table");
+    breaks(space, FAKE_IMAGE_DATA + 0x1000, 0, 2, "the stack", "cannot be written");
+    breaks(space, FAKE_IMAGE_DATA + 0x2000, 0, 2, "the stack", "cannot be written");
+    breaks(space, FAKE_IMAGE_BASE, 0, 2, "the code", "can be written, which must be refused");
+    breaks(space, FAKE_IMAGE_RODATA, 0, 2, "constants", "can be written, which must be refused");
+    breaks(space, (size_t)KERNEL_BIAS + physical_frame(space)->word, 0, 1, "the code",
+           "but that is not mapped");
+    breaks(space, (size_t)KERNEL_BIAS + physical_frame(space)->word, 0, 0x1000, "the code",
+           "but that is another page");
+    breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
+    breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");
+    breaks(space, FRAME_TABLE_BASE + PAGE_SIZE, 0, 1, "the frame table", "not mapped");
+}
+
+TEST(doctor_finds_the_first_broken_link)
+{
+    for (size_t i = 0; i < 2 * FORMATS; i++) {
+        fake_level_t level = i % 2 != 0 ? FAKE_TABLES : FAKE_PAGING;
+
+        fake_machine_start(&(fake_config_t){ .level = level, .format = formats[i / 2] });
+        CHECK_OK(examine(kernel_pagetable()));
+        if (i / 2 != 0 && level == FAKE_PAGING) {
+            uint32_t *high = entry_of(kernel_pagetable(), FAKE_IMAGE_BASE, 0) + 1;
+
+            *high ^= 0x80000000u;
+            CHECK(has(examine(kernel_pagetable()), "cannot be executed"));
+            *high ^= 0x80000000u;
+            /* An address bit that a processor with 36 does not have. */
+            *high ^= 0x00000010u;
+            CHECK(has(examine(kernel_pagetable()), "has a reserved bit set"));
+            *high ^= 0x00000010u;
+        }
+        fake_machine_stop();
+    }
+}
+
+TEST(doctor_says_what_is_wrong)
+{
+    for (size_t i = 0; i < FORMATS; i++) {
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i],
+                                             .lacks = FAKE_NO_NX });
+        examine_breakages();
+        fake_machine_stop();
+    }
+}
+
+/* ---- the walk, explained */
+
+static char log_text[4096];
+static size_t log_length;
+
+static void keep_log(const char *text, size_t length)
+{
+    if (log_length + length >= sizeof(log_text))
+        return;
+    memcpy(log_text + log_length, text, length);
+    log_length += length;
+    log_text[log_length] = '\0';
+}
+
+/* => the number of lines, one a level */
+static size_t walk(page_t space, size_t vaddr)
+{
+    printk_output_t *output = printk_set_output(keep_log);
+    size_t lines = 0;
+
+    log_length = 0;
+    doctor_walk(space, vaddr);
+    printk_set_output(output);
+    for (size_t i = 0; i < log_length; i++)
+        lines += log_text[i] == '\n';
+    return lines;
+}
+
+TEST(doctor_explains_a_walk)
+{
+    static const size_t levels[] = { 2, 3, 4 };
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space, page;
+        mmu_place_t place;
+        uint32_t *entry;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
+        space = create_pagetable();
+        page = page_new(OWNER_ANON);
+        CHECK_EQ(pagetable_map(space, 0x40000000, page, ACCESS_USER | ACCESS_WRITE |
+                               ACCESS_NOEXEC), 0);
+        CHECK_EQ(walk(space, 0x40000123), levels[i]);
+        CHECK(has(log_text, "writable") && has(log_text, "for programs"));
+        CHECK_EQ(has(log_text, "not executable"), i != 0);
+        CHECK_EQ(walk(space, 0x40001000), levels[i]);
+        CHECK(has(log_text, "nothing is mapped there"));
+        CHECK_EQ(walk(space, 0x80000000), i == 0 ? 1 : i);
+        CHECK(has(log_text, "nothing is mapped there"));
+        mmu_find(space, 0x40000000, &place);
+        mmu_set(&place, page | MMU_HELD);
+        CHECK_EQ(walk(space, 0x40000000), levels[i]);
+        CHECK(has(log_text, "kept elsewhere"));
+        CHECK_EQ(pagetable_map_linear(space, GIB + 8 * MIB, GIB + 12 * MIB, 0), 0);
+        CHECK_EQ(walk(space, GIB + 9 * MIB), levels[i] - 1);
+        CHECK(has(log_text, ", page"));
+        entry = entry_of(space, 0x40000000, 1);
+        *entry ^= 0x7ff000;
+        walk(space, 0x40000000);
+        CHECK(has(log_text, "not a table"));
+        *entry ^= 0x7ff000;
+        mmu_set(&place, 0);
+        delete_pagetable(space);
+        page_release(page);
+        fake_machine_stop();
+    }
+}

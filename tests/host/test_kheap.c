@@ -1,0 +1,2 @@
+/* The heap as the kernel builds it: NO_VOID, gap registries of four words. */
+#include "kheap_cases.h"

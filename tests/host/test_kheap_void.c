@@ -1,0 +1,5 @@
+/*
+ * The heap that keeps voids, in a release build: 16 bytes on 64-bit; on 32-bit
+ * none can come about.
+ */
+#include "kheap_cases.h"

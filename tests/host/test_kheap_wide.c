@@ -1,0 +1,2 @@
+/* The heap that keeps voids, with gap registries as large as the documents': voids everywhere. */
+#include "kheap_cases.h"

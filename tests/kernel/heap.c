@@ -1,0 +1,176 @@
+/*
+ * The kernel's own heap, over scattered frames.
+ */
+#include <kernel/kheap.h>
+#include <kernel/layout.h>
+#include <kernel/physical.h>
+#include <kernel/printk.h>
+#include <kernel/string.h>
+#include <test.h>
+
+#include "probe.h"
+
+enum { BUFFERS = 300 };
+
+static void fill(uint8_t *buffer, size_t length, size_t seed)
+{
+    for (size_t i = 0; i < length; i++)
+        buffer[i] = (uint8_t)(seed + i * 7);
+}
+
+static size_t spoiled(const uint8_t *buffer, size_t length, size_t seed)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < length; i++)
+        wrong += buffer[i] != (uint8_t)(seed + i * 7);
+    return wrong;
+}
+
+static size_t random_length(void)
+{
+    return test_random_below(8) == 0 ? test_random_below(20000) : test_random_below(300);
+}
+
+TEST(heap_random_work)
+{
+    uint8_t *buffer[BUFFERS] = { 0 };
+    size_t length[BUFFERS] = { 0 };
+    size_t steps = test_steps(6000);
+    size_t wrong = 0;
+
+    for (size_t step = 0; step < steps; step++) {
+        size_t i = test_random_below(BUFFERS);
+
+        if (buffer[i] == NULL) {
+            length[i] = random_length();
+            buffer[i] = test_random_below(4) == 0 ? kmemalign(64u << test_random_below(7),
+                                                              length[i]) : kmalloc(length[i]);
+            CHECK(buffer[i] != NULL);
+            fill(buffer[i], length[i], i);
+        } else if (test_random_below(3) == 0) {
+            size_t now = random_length();
+            uint8_t *moved = krealloc(buffer[i], now);
+
+            CHECK(moved != NULL);
+            wrong += spoiled(moved, now < length[i] ? now : length[i], i);
+            buffer[i] = moved;
+            length[i] = now;
+            fill(moved, now, i);
+        } else {
+            wrong += spoiled(buffer[i], length[i], i);
+            kfree(buffer[i]);
+            buffer[i] = NULL;
+        }
+        if (step % (steps / 20 + 1) == 0)
+            CHECK_OK(kheap_check(&kernel_heap));
+    }
+    for (size_t i = 0; i < BUFFERS; i++) {
+        if (buffer[i] != NULL)
+            wrong += spoiled(buffer[i], length[i], i);
+        kfree(buffer[i]);
+    }
+    CHECK_EQ(wrong, 0);
+    CHECK_OK(kheap_check(&kernel_heap));
+}
+
+TEST(heap_buffers_are_aligned_and_apart)
+{
+    void *last = NULL;
+
+    for (size_t size = 0; size < 200; size++) {
+        void *buffer = kmalloc(size);
+
+        CHECK(buffer != NULL && buffer != last);
+        CHECK_EQ((size_t)buffer % KHEAP_ALIGN, 0);
+        CHECK(kmalloc_usable_size(buffer) >= size);
+        CHECK((size_t)buffer >= SEGMENT_BASE && (size_t)buffer < SEGMENT_END);
+        kfree(last);
+        last = buffer;
+    }
+    kfree(last);
+    for (size_t align = 16; align <= 64 * KIB; align *= 2) {
+        void *buffer = kmemalign(align, 100);
+
+        CHECK_EQ((size_t)buffer % align, 0);
+        kfree(buffer);
+    }
+}
+
+/* A segment that shrinks gives its frames back; behind it nothing is mapped. */
+TEST(heap_gives_pages_back)
+{
+    size_t frames;
+    void *buffer;
+    size_t end;
+
+    kheap_trim(&kernel_heap, 0);
+    frames = physical_mem_info.owner[OWNER_HEAP];
+    buffer = kmalloc(100 * PAGE_SIZE);
+    CHECK(buffer != NULL);
+    CHECK(physical_mem_info.owner[OWNER_HEAP] >= frames + 100);
+    CHECK_EQ(physical_mem_info.owner[OWNER_HEAP], kernel_segment.length / PAGE_SIZE);
+    end = kernel_segment.base + kernel_segment.length;
+    CHECK(!probe_read(end - 1).faulted);
+    CHECK(probe_read(end).faulted);
+    kfree(buffer);
+    kheap_trim(&kernel_heap, 0);
+    CHECK_EQ(physical_mem_info.owner[OWNER_HEAP], frames);
+    CHECK(probe_read(end - 1).faulted);
+}
+
+TEST(heap_overflows_are_refused)
+{
+    CHECK(kmalloc(SIZE_MAX) == NULL);
+    CHECK(kmalloc(SIZE_MAX - PAGE_SIZE) == NULL);
+    CHECK(kmalloc(SEGMENT_END - SEGMENT_BASE) == NULL);
+    CHECK(kcalloc(SIZE_MAX / 2, 3) == NULL);
+    CHECK(kcalloc(0x10000, 0x10001) == NULL);
+    CHECK(kmemalign(SIZE_MAX / 2 + 1, 100) == NULL);
+    CHECK(kmemalign(24, 100) == NULL);
+    kfree(NULL);
+    CHECK_OK(kheap_check(&kernel_heap));
+}
+
+static char log_text[8192];
+static size_t log_length;
+
+static void keep_log(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length && log_length < sizeof(log_text) - 1; i++)
+        log_text[log_length++] = text[i];
+    log_text[log_length] = '\0';
+}
+
+static bool log_has(const char *part)
+{
+    return memmem(log_text, log_length, part, strlen(part)) != NULL;
+}
+
+TEST(heap_structure_is_logged)
+{
+    void *buffer[3] = { kmalloc(1000), kmalloc(2000), kmalloc(3000) };
+    printk_output_t *output;
+    kheap_stat_t stat;
+    char line[80];
+
+    kfree(buffer[1]);
+    log_length = 0;
+    output = printk_set_output(keep_log);
+    log_heap_structure();
+    printk_set_output(output);
+    kheap_stat(&kernel_heap, &stat);
+    kfree(buffer[0]);
+    kfree(buffer[2]);
+
+    format_text(line, sizeof(line), "heap: segment %p, %zu bytes", (void *)SEGMENT_BASE,
+                stat.segment);
+    CHECK(log_has(line));
+    format_text(line, sizeof(line), "%zu superbuffers: %zu bytes", stat.superbuffer_count,
+                stat.used);
+    CHECK(log_has(line));
+    CHECK(log_has("superbuffer\n"));
+    CHECK(log_has("gap"));
+    CHECK(log_has("length tree: "));
+    CHECK(log_has("addr tree: "));
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The user programs with two-level page tables.
+exec tools/tap-user --paging 2level
