@@ -16,7 +16,7 @@ void census_take(census_t *census)
     ramfs_drop_pages();
     kheap_trim(&kernel_heap, 0);
     kheap_stat(&kernel_heap, &heap);
-    memcpy(census->owner, physical_mem_info.owner, sizeof(census->owner));
+    memcpy(census->owner, physical_figures()->owner, sizeof(census->owner));
     census->kernel_tables = virtual_events.kernel_tables;
     census->superbuffers = heap.superbuffer_count;
 }
@@ -51,9 +51,10 @@ const char *census_compare(const census_t *before, const census_t *after)
 
 void census_print(const census_t *before, const census_t *after, const char *line_start)
 {
+    const physical_mem_info_t *info = physical_figures();
+
     printk("%sfree %zu + used %zu + reserved %zu = total %zu\n", line_start,
-           physical_mem_info.free, physical_mem_info.used, physical_mem_info.reserved,
-           physical_mem_info.total);
+           info->free, info->used, info->reserved, info->total);
     printk("%s%-20s %10s %10s\n", line_start, "of", "before", "after");
     for (size_t i = 0; i < OWNER_COUNT; i++) {
         if (before->owner[i] != 0 || after->owner[i] != 0)

@@ -189,7 +189,7 @@ static void report_no_memory(void)
     format_text(text, sizeof text,
                 "It has %zu KiB and needs a page more; %zu of the machine's %zu KiB are free.",
                 task_current->mspace->phys_pg_count * (PAGE_SIZE / KIB),
-                physical_mem_info.free * (PAGE_SIZE / KIB),
+                physical_figures()->free * (PAGE_SIZE / KIB),
                 physical_mem_info.total * (PAGE_SIZE / KIB));
     report_lines(text);
 }

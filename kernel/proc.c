@@ -61,7 +61,7 @@ static unsigned long kib(size_t pages)
 
 static void write_meminfo(text_t *text)
 {
-    const physical_mem_info_t *info = &physical_mem_info;
+    const physical_mem_info_t *info = physical_figures();
     const struct {
         const char *name;
         size_t pages;
@@ -85,14 +85,12 @@ static void write_meminfo(text_t *text)
 
 static void write_vmstat(text_t *text)
 {
-    const physical_mem_info_t *info = &physical_mem_info;
+    const physical_mem_info_t *info = physical_figures();
 
     print(text, "nr_free_pages %zu\n", info->free);
     print(text, "nr_anon_pages %zu\n", info->owner[OWNER_ANON]);
     print(text, "nr_file_pages %zu\n", info->owner[OWNER_CACHE]);
     print(text, "nr_page_table_pages %zu\n", info->owner[OWNER_PAGE_TABLE]);
-    print(text, "pgalloc_normal %llu\n", (unsigned long long)info->allocated);
-    print(text, "pgfree %llu\n", (unsigned long long)info->freed);
     print(text, "pgfault %llu\n", (unsigned long long)(kMMU.soft_faults + kMMU.hard_faults));
 }
 

@@ -52,7 +52,7 @@ const char *memory_init(void)
 
 void kmmu_refresh(void)
 {
-    kMMU.free_pages = physical_mem_info.free;
+    kMMU.free_pages = physical_figures()->free;
 }
 
 mspace_t *mspace_create(void)

@@ -10,8 +10,8 @@
  * Markers can only be touched in the linear space (linear.h) or before paging.
  * To keep that off the hot path, a magazine holds some free frames.
  *
- * => one lock guards lists, magazine and figures; calls take it themselves.
- *    A used frame's count and owner belong to whoever has the page
+ * => one lock guards the lists; calls take it themselves. The magazine is the
+ *    processor's own. A used frame's count and owner belong to whoever has the page
  */
 #ifndef KERNEL_PHYSICAL_H
 #define KERNEL_PHYSICAL_H
@@ -50,27 +50,35 @@ struct free_page_marker {
     page_t prev;
 };
 
-/* Guards: (c) constant after physical_init  (p) the physical lock */
+/*
+ * Guards: (c) constant after physical_init  (e) exact at any time  (f) as of the
+ * last physical_figures
+ */
 typedef struct physical_mem_info {
     page_t physical_heap_start;     /* (c) encloses every page that can be free */
     page_t physical_heap_end;       /* (c) */
     size_t total;                   /* (c) pages of RAM in the linear space */
-    size_t free;                    /* (p) magazine included */
-    size_t used;                    /* (p) total == free + used + reserved */
-    size_t reserved;                /* (p) */
+    size_t reserved;                /* (c) */
     size_t unmanaged;               /* (c) pages of RAM at or above LINEAR_END */
-    size_t low_free;                /* (p) of `free`: below 16 MiB */
-    size_t magazine;                /* (p) of `free`: in the magazine */
-    size_t owner[OWNER_COUNT];      /* (p) pages by owner; [OWNER_NONE] == free */
+    size_t free;                    /* (f) magazine included */
+    size_t used;                    /* (f) total == free + used + reserved */
+    size_t low_free;                /* (f) of `free`: below 16 MiB */
+    size_t magazine;                /* (f) of `free`: in the magazine */
+    size_t owner[OWNER_COUNT];      /* (e) pages by owner; [OWNER_NONE]: (f), free */
     /* Events since boot. */
-    uint64_t allocated;
-    uint64_t freed;
-    uint64_t refills;
-    uint64_t drains;
-    uint64_t failures;
+    uint64_t refills;               /* (e) */
+    uint64_t drains;                /* (e) */
+    uint64_t failures;              /* (e) */
 } physical_mem_info_t;
 
 extern physical_mem_info_t physical_mem_info;
+
+/*
+ * Bring physical_mem_info up to date. => the address of it
+ *
+ * => the hot paths count no more than they must: read figures through this
+ */
+const physical_mem_info_t *physical_figures(void);
 
 /* The frame table; use physical_frame(). */
 extern frame_t *physical_frames;
@@ -111,6 +119,8 @@ page_t physical_alloc_run(size_t page_count, size_t align, page_t limit,
 /*
  * Give a page back, whatever its count.
  *
+ * => in debug builds a page that leaves the magazine is filled, and looked at
+ *    before it goes out again; what was written meanwhile is reported
  * => 0, or -EINVAL and nothing changed: not a page, not ours, or free already;
  *    that is also reported through host_misuse
  */

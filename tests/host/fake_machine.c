@@ -237,7 +237,7 @@ static void take_account(account_t *account)
 
     if (machine.level >= FAKE_HEAP)
         kheap_stat(&kernel_heap, &heap);
-    memcpy(account->owner, physical_mem_info.owner, sizeof(account->owner));
+    memcpy(account->owner, physical_figures()->owner, sizeof(account->owner));
     account->heap_used = heap.used;
     account->heap_count = heap.superbuffer_count;
 }
@@ -302,7 +302,7 @@ const char *fake_machine_check(void)
     if (trouble == NULL && machine.level >= FAKE_HEAP)
         trouble = kheap_check(&kernel_heap);
     if (trouble == NULL && machine.level >= FAKE_HEAP &&
-        kernel_segment.length != physical_mem_info.owner[OWNER_HEAP] * PAGE_SIZE)
+        kernel_segment.length != physical_figures()->owner[OWNER_HEAP] * PAGE_SIZE)
         trouble = "the heap's frames are not as many as its segment is long";
     return trouble;
 }
@@ -348,14 +348,14 @@ size_t fake_failure_sweep(int (*attempt)(void *context), void (*undo)(void *cont
     account_t before;
 
     for (size_t n = 1; n <= SWEEP_MAX; n++) {
-        uint64_t failures = physical_mem_info.failures;
+        uint64_t failures = physical_figures()->failures;
         bool refused;
         int error;
 
         take_account(&before);
         physical_fail_after(n);
         error = attempt(context);
-        refused = physical_mem_info.failures != failures;
+        refused = physical_figures()->failures != failures;
         physical_fail_after(0);
         if (error == 0 && undo != NULL)
             undo(context);

@@ -137,10 +137,10 @@ TEST(fault_read_of_untouched_memory_is_the_zero_frame)
         for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
             space_map(ms, AT(0), PAGES(100), kinds[k] | VMA_RW | VMA_CAPABILITIES);
             CHECK_EQ(space_byte(AT(0)), 0);         /* with the table */
-            free = physical_mem_info.free;
+            free = physical_figures()->free;
             for (size_t i = 1; i < 100; i++)
                 CHECK_EQ(space_byte(AT(i) + i), 0);
-            CHECK_EQ(physical_mem_info.free, free);
+            CHECK_EQ(physical_figures()->free, free);
             CHECK_EQ(ms->p_size + ms->s_size, 0);
             CHECK_EQ(mmu_frame(entry_at(ms, AT(7))), kMMU.zero_page);
             CHECK_EQ(entry_at(ms, AT(7)) & (MMU_OBJECT | MMU_WRITE), MMU_OBJECT);
@@ -168,17 +168,17 @@ TEST(fault_write_takes_one_zeroed_frame)
 
         space_map(ms, AT(0), PAGES(4), ANON_RW);
         CHECK(space_write(AT(0), 1));
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         fake_reset_events();
         CHECK(space_write(AT(1) + 9, 1));
         CHECK_EQ(fake_events.faults, 1);
-        CHECK_EQ(physical_mem_info.free, free - 1);
+        CHECK_EQ(physical_figures()->free, free - 1);
         CHECK(fake_events.invlpgs <= 1);
         CHECK_EQ(fake_events.cr3_loads, 0);
         CHECK(space_write(AT(1) + 10, 2));
         CHECK_EQ(space_byte(AT(1)), 0);
         CHECK_EQ(fake_events.faults, 1);
-        CHECK_EQ(physical_mem_info.free, free - 1);
+        CHECK_EQ(physical_figures()->free, free - 1);
         CHECK_EQ(ms->faults, 2);
         CHECK_EQ(ms->phys_pg_count, 2 + mmu_table_count(ms->directory));
         space_stop(ms);
@@ -332,12 +332,12 @@ TEST(fault_copy_on_write)
         frame = share_page(ms, AT(0));
         CHECK_OK(mspace_check(ms));
         /* Two owners: a copy. */
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         fake_reset_events();
         CHECK(space_write(AT(0), 12));
         CHECK_EQ(fake_events.faults, 1);
         CHECK(fake_events.invlpgs <= 2);
-        CHECK_EQ(physical_mem_info.free, free - 1);
+        CHECK_EQ(physical_figures()->free, free - 1);
         CHECK(mmu_frame(entry_at(ms, AT(0))) != frame);
         CHECK_EQ(*(uint8_t *)fake_ram(frame), 10);
         CHECK_EQ(space_byte(AT(0)), 12);
@@ -345,13 +345,13 @@ TEST(fault_copy_on_write)
         CHECK_EQ(page_count(frame), 1);
         CHECK_EQ(ms->p_size, 1);
         /* The last owner: no copy. */
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         CHECK_EQ(page_release(frame), 0);
         frame = share_page(ms, AT(0));
         page_release(frame);
         CHECK(space_write(AT(0), 13));
         CHECK_EQ(mmu_frame(entry_at(ms, AT(0))), frame);
-        CHECK_EQ(physical_mem_info.free, free + 1);
+        CHECK_EQ(physical_figures()->free, free + 1);
         /* mprotect to and fro must not make a shared page writable. */
         frame = share_page(ms, AT(0));
         CHECK_EQ(mspace_protect(ms, AT(0), PAGES(1), VMA_READ), 0);
@@ -616,15 +616,15 @@ TEST(mspace_map_resolved_takes_its_frames_at_once)
         size_t free;
 
         space_map(ms, AT(0), PAGES(1), ANON_RW | VMA_RESOLVE);  /* the table */
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         space_map(ms, AT(1), PAGES(10), ANON_RW);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
         space_map(ms, AT(11), PAGES(10), ANON_RW | VMA_RESOLVE);
-        CHECK_EQ(physical_mem_info.free, free - 10);
+        CHECK_EQ(physical_figures()->free, free - 10);
         CHECK_AREA(ms, AT(0), PAGES(21));
         space_map(ms, AT(30), PAGES(10), ANON_RO | VMA_RESOLVE);
         space_map(ms, AT(40), PAGES(10), VMA_ANON | VMA_RESOLVE);
-        CHECK_EQ(physical_mem_info.free, free - 10);
+        CHECK_EQ(physical_figures()->free, free - 10);
         fake_reset_events();
         CHECK_EQ(space_byte(AT(30)), 0);
         CHECK(space_write(AT(20), 1));

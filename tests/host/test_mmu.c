@@ -105,18 +105,18 @@ TEST(mmu_find_and_make)
 
         start(i);
         space = create_pagetable();
-        tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         mmu_find(space, 0x80001000, &place);
         CHECK(place.entry == NULL);
         CHECK_EQ(mmu_get(&place), 0);
         CHECK_EQ(mmu_read(space, 0x80001000), 0);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], tables);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
         CHECK_EQ(mmu_make(space, 0x80001000, &place), 0);
         CHECK(place.entry != NULL);
         CHECK_EQ(mmu_get(&place), 0);
-        tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         CHECK_EQ(mmu_make(space, 0x80002000, &place), 0);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], tables);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
         mmu_find(space, 0x80001000, &place);
         CHECK(place.entry != NULL);
         delete_pagetable(space);
@@ -250,7 +250,7 @@ TEST(mmu_change_range_over_a_sparse_space)
 
         start(i);
         space = create_pagetable();
-        tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         page = page_new(OWNER_ANON);
         for (size_t k = 0; k < ARRAY_LENGTH(at); k++)
             CHECK_EQ(pagetable_map(space, at[k], page, USER_RW), 0);
@@ -264,7 +264,7 @@ TEST(mmu_change_range_over_a_sparse_space)
         visits.count = 0;
         mmu_change_range(space, USER_BASE, USER_END - USER_BASE, drop, &visits);
         CHECK_EQ(visits.count, 3);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], tables);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
         mmu_change_range(space, USER_BASE, USER_END - USER_BASE, drop, &visits);
         CHECK_EQ(visits.count, 3);
         mmu_change_range(space, 0x40000000, 0, drop, &visits);
@@ -364,7 +364,7 @@ TEST(mmu_change_range_frees_a_table_of_slots)
         start(i);
         space = create_pagetable();
         page = page_new(OWNER_ANON);
-        tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         switch_pagetable(space);
         CHECK_EQ(mmu_make(space, 0x40000000, &place), 0);
         mmu_set(&place, 0x12345000);
@@ -372,7 +372,7 @@ TEST(mmu_change_range_frees_a_table_of_slots)
         visits.count = 0;
         mmu_change_range(space, 0x40000000, PAGE_SIZE, drop, &visits);
         CHECK_EQ(visits.count, 1);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], tables);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
         spoil_freed_pages();
         CHECK_EQ(fake_user_access(0x40001000, 0), FAKE_USER);
         CHECK_EQ(fake_user_access(0x40000000, 0), FAKE_USER);
@@ -632,7 +632,7 @@ static void check_tables(void)
     for (size_t i = 0; i < SPACES; i++)
         if (model.space[i].root != PAGE_NONE)
             tables += tables_needed(&model.space[i]);
-    CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], tables);
+    CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
 }
 
 static mmu_entry_t any_entry(void)
@@ -882,7 +882,7 @@ static void model_start(size_t format)
     model.current = SPACES;
     for (size_t i = 0; i < FRAMES; i++)
         model.frame[i] = page_new(OWNER_ANON);
-    model.fixed_tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+    model.fixed_tables = physical_figures()->owner[OWNER_PAGE_TABLE];
 }
 
 static void model_stop(void)

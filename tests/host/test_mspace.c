@@ -974,10 +974,10 @@ TEST(kmap_refuses)
     size_t free;
 
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        free = physical_mem_info.free + physical_mem_info.owner[OWNER_KERNEL_TABLE];
+        free = physical_figures()->free + physical_figures()->owner[OWNER_KERNEL_TABLE];
         CHECK(kmap(cases[i].length, cases[i].physical, cases[i].flags) == NULL);
         CHECK_EQ(*host_errno(), cases[i].error);
-        CHECK_EQ(physical_mem_info.free + physical_mem_info.owner[OWNER_KERNEL_TABLE], free);
+        CHECK_EQ(physical_figures()->free + physical_figures()->owner[OWNER_KERNEL_TABLE], free);
         CHECK_OK(mspace_check(kMMU.kspace));
     }
     space_stop(ms);
@@ -987,7 +987,7 @@ TEST(kmap_gives_its_frame_back_when_there_is_no_table)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 0);
-        size_t frames = physical_mem_info.owner[OWNER_KERNEL];
+        size_t frames = physical_figures()->owner[OWNER_KERNEL];
         size_t refused = 0;
         char *view = NULL;
 
@@ -996,7 +996,7 @@ TEST(kmap_gives_its_frame_back_when_there_is_no_table)
             physical_fail_after(++refused);
             view = kmap(PAGE_SIZE, 0, VMA_PIPE | VMA_RW);
             physical_fail_after(0);
-            CHECK_EQ(physical_mem_info.owner[OWNER_KERNEL], frames + (view != NULL));
+            CHECK_EQ(physical_figures()->owner[OWNER_KERNEL], frames + (view != NULL));
             CHECK_OK(mspace_check(kMMU.kspace));
         }
         CHECK(refused > 2);

@@ -87,7 +87,7 @@ TEST(pagecache_passes_on_read_errors)
         file.error = errors[i];
         CHECK_EQ(pagecache_get(&file.ino, 1, &page), errors[i]);
         CHECK_EQ(page, 1);
-        CHECK_EQ(physical_mem_info.owner[OWNER_CACHE], 0);
+        CHECK_EQ(physical_figures()->owner[OWNER_CACHE], 0);
         file.error = 0;                             /* it is tried again */
         CHECK_EQ(pagecache_get(&file.ino, 1, &page), 0);
         CHECK_EQ(file.reads, 2);
@@ -117,7 +117,7 @@ TEST(pagecache_drop_keeps_what_is_used)
     page_release(page[0]);
     page_release(page[2]);
     CHECK_EQ(pagecache_drop(&file.ino), 2);
-    CHECK_EQ(physical_mem_info.owner[OWNER_CACHE], 0);
+    CHECK_EQ(physical_figures()->owner[OWNER_CACHE], 0);
     inode_release(&file.ino);
     fake_machine_stop();
 }

@@ -248,11 +248,11 @@ TEST(ramfs_gives_up_cached_pages_when_memory_is_short)
         if (i > 0)
             page_release(cached);           /* page 0 stays in use */
     }
-    CHECK_EQ(physical_mem_info.owner[OWNER_CACHE], 3);
+    CHECK_EQ(physical_figures()->owner[OWNER_CACHE], 3);
     CHECK_EQ(ramfs_droppable(), 2);
     CHECK_EQ(reclaim(1), 2);
     CHECK_EQ(ramfs_droppable(), 0);
-    CHECK_EQ(physical_mem_info.owner[OWNER_CACHE], 1);
+    CHECK_EQ(physical_figures()->owner[OWNER_CACHE], 1);
     page_release(pagecache_peek(ino, 0));   /* peek's reference */
     page_release(ino->pages[0]);            /* the one kept above */
     CHECK_EQ(reclaim(1), 1);

@@ -375,20 +375,20 @@ TEST(virtual_tables_are_freed_with_their_last_entry)
         page = page_new(OWNER_ANON);
         space = create_pagetable();
         switch_pagetable(space);
-        before = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        before = physical_figures()->owner[OWNER_PAGE_TABLE];
         CHECK_EQ(pagetable_map(space, base, page, USER_RW), 0);
-        one = physical_mem_info.owner[OWNER_PAGE_TABLE];
+        one = physical_figures()->owner[OWNER_PAGE_TABLE];
         CHECK(one > before);
         CHECK_EQ(mmu_table_count(space), own_tables(space));
         CHECK_EQ(pagetable_map(space, base + table_span() - PAGE_SIZE, page, USER_RW), 0);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], one);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], one);
         CHECK_EQ(fake_user_access(base, 0), 0);
         CHECK_EQ(pagetable_unmap(space, base), page);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], one);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], one);
         CHECK_EQ(look(space, base + table_span() - PAGE_SIZE).frame, page);
         CHECK_EQ(fake_user_access(base + table_span() - PAGE_SIZE, 0), 0);
         CHECK_EQ(pagetable_unmap(space, base + table_span() - PAGE_SIZE), page);
-        CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE], before);
+        CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], before);
         CHECK_EQ(mmu_table_count(space), own_tables(space));
         CHECK_EQ(fake_user_access(base + table_span() - PAGE_SIZE, 0), FAKE_USER);
         CHECK_EQ(pagetable_map(space, base, page, USER_RW), 0);
@@ -421,16 +421,16 @@ TEST(virtual_first_page_makes_a_table_a_level)
         page = page_new(OWNER_ANON);
         space = create_pagetable();
         for (size_t k = 0; k < 3; k++) {
-            size_t before = physical_mem_info.owner[OWNER_PAGE_TABLE];
+            size_t before = physical_figures()->owner[OWNER_PAGE_TABLE];
 
             CHECK_EQ(pagetable_map(space, base[k], page, USER_RW), 0);
-            CHECK_EQ(physical_mem_info.owner[OWNER_PAGE_TABLE] - before, expected[i][k]);
+            CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE] - before, expected[i][k]);
         }
         for (size_t k = 3; k-- > 0; ) {
-            size_t before = physical_mem_info.owner[OWNER_PAGE_TABLE];
+            size_t before = physical_figures()->owner[OWNER_PAGE_TABLE];
 
             CHECK_EQ(pagetable_unmap(space, base[k]), page);
-            CHECK_EQ(before - physical_mem_info.owner[OWNER_PAGE_TABLE], expected[i][k]);
+            CHECK_EQ(before - physical_figures()->owner[OWNER_PAGE_TABLE], expected[i][k]);
         }
         delete_pagetable(space);
         page_release(page);
@@ -872,7 +872,7 @@ TEST(virtual_out_of_memory_while_the_window_grows)
             filler[k] = create_pagetable();
             for (uint64_t vaddr = USER_BASE; vaddr < USER_END &&
                  virtual_events.kernel_tables == kernel_tables; vaddr += table_span()) {
-                size_t tables = physical_mem_info.owner[OWNER_PAGE_TABLE];
+                size_t tables = physical_figures()->owner[OWNER_PAGE_TABLE];
 
                 CHECK_EQ(pagetable_map(filler[k], (size_t)vaddr, attempt.page, USER_RW), 0);
                 if (tables > (fake_mode() == SECOND_2LEVEL ? 1015 : 500))
@@ -933,7 +933,7 @@ TEST(virtual_directory_window_ends)
         count++;
     CHECK_EQ(count, 2048 - 2);              /* the kernel's own, the linear space */
     CHECK_EQ(create_pagetable(), PAGE_NONE);
-    CHECK(physical_mem_info.free > 1000);
+    CHECK(physical_figures()->free > 1000);
     CHECK_OK(pagetable_check());
     delete_pagetable(space[--count]);
     space[count] = create_pagetable();

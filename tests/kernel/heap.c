@@ -105,17 +105,17 @@ TEST(heap_gives_pages_back)
     size_t end;
 
     kheap_trim(&kernel_heap, 0);
-    frames = physical_mem_info.owner[OWNER_HEAP];
+    frames = physical_figures()->owner[OWNER_HEAP];
     buffer = kmalloc(100 * PAGE_SIZE);
     CHECK(buffer != NULL);
-    CHECK(physical_mem_info.owner[OWNER_HEAP] >= frames + 100);
-    CHECK_EQ(physical_mem_info.owner[OWNER_HEAP], kernel_segment.length / PAGE_SIZE);
+    CHECK(physical_figures()->owner[OWNER_HEAP] >= frames + 100);
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], kernel_segment.length / PAGE_SIZE);
     end = kernel_segment.base + kernel_segment.length;
     CHECK(!probe_read(end - 1).faulted);
     CHECK(probe_read(end).faulted);
     kfree(buffer);
     kheap_trim(&kernel_heap, 0);
-    CHECK_EQ(physical_mem_info.owner[OWNER_HEAP], frames);
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], frames);
     CHECK(probe_read(end - 1).faulted);
 }
 

@@ -77,7 +77,7 @@ TEST(kernel_part_thousands_of_tables)
     size_t wrong = 0;
 
     start_clean();
-    if (physical_mem_info.free < 6000)
+    if (physical_figures()->free < 6000)
         test_skip("it takes 24 MiB of memory");
     for (size_t i = 0; i < SPACES; i++) {
         space[i] = create_pagetable();
@@ -138,7 +138,7 @@ TEST(kernel_part_segment_extends_wholly_or_not)
 
     CHECK_EQ(segment.extend(&segment, 8), 0);       /* its tables exist from now on */
     segment.shrink(&segment, 8);
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     for (size_t n = 1; n <= 8; n++) {
         int err;
 
@@ -147,12 +147,12 @@ TEST(kernel_part_segment_extends_wholly_or_not)
         physical_fail_after(0);
         CHECK_EQ(err, -ENOMEM);
         CHECK_EQ(segment.length, 0);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
         CHECK(faults(probe_read(segment.base), segment.base, 0));
     }
     CHECK_EQ(segment.extend(&segment, 16 * MIB / PAGE_SIZE + 1), -ENOMEM);
     CHECK_EQ(segment.extend(&segment, SIZE_MAX), -ENOMEM);
-    CHECK_EQ(physical_mem_info.free, free);
+    CHECK_EQ(physical_figures()->free, free);
 }
 
 /* ---- what must not be there */

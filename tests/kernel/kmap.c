@@ -18,7 +18,7 @@ enum { VGA_TEXT = 0xb8000, APIC = 0xfee00000, APIC_VERSION = 0x30 };
 
 TEST(kmap_video_text)
 {
-    size_t free = physical_mem_info.free;
+    size_t free = physical_figures()->free;
     volatile uint16_t *text = kmap(2 * PAGE_SIZE, VGA_TEXT, VMA_PHYS | VMA_RW | VMA_UNCACHED);
     mmu_entry_t entry;
     size_t heap;
@@ -34,13 +34,13 @@ TEST(kmap_video_text)
     if (text[5] != 0xffff)
         CHECK_EQ(text[5], 0x0741);
     CHECK_OK(mspace_check(kMMU.kspace));
-    heap = physical_mem_info.owner[OWNER_HEAP];
+    heap = physical_figures()->owner[OWNER_HEAP];
     kunmap((void *)text, 2 * PAGE_SIZE);
     CHECK(probe_read((size_t)text).faulted);
     CHECK(probe_read((size_t)text + PAGE_SIZE).faulted);
-    CHECK_EQ(physical_mem_info.owner[OWNER_HEAP], heap);
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap);
     kheap_trim(&kernel_heap, 0);
-    CHECK(physical_mem_info.free <= free);
+    CHECK(physical_figures()->free <= free);
 }
 
 TEST(kmap_local_apic)
@@ -114,7 +114,7 @@ TEST(kmap_over_a_border_of_tables)
     size_t length = 5 * MIB;
     uint8_t *area;
 
-    if (physical_mem_info.free < 3000)
+    if (physical_figures()->free < 3000)
         test_skip("it takes 12 MiB of memory");
     area = kmap(length, 0, VMA_PIPE | VMA_RW);
     CHECK(area != NULL);
@@ -159,7 +159,7 @@ TEST(kmap_without_memory_changes_nothing)
         size_t free;
 
         kheap_trim(&kernel_heap, 0);
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         fail_nth(n);
         area = kmap(20 * PAGE_SIZE, 0, VMA_PIPE | VMA_RW);
         failed = nth_failed();
@@ -170,7 +170,7 @@ TEST(kmap_without_memory_changes_nothing)
             kunmap(area, 20 * PAGE_SIZE);
         }
         kheap_trim(&kernel_heap, 0);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
         CHECK_EQ(kMMU.kspace->v_size, pages);
     }
     CHECK(refused >= 20);

@@ -361,7 +361,7 @@ TEST(paging_without_memory_changes_nothing)
     page_t frame = frame_with(1);
     page_t space = scratch_space(0);
     size_t tables = mmu_table_count(space);
-    size_t free = physical_mem_info.free;
+    size_t free = physical_figures()->free;
     bool failed = true;
     size_t n;
 
@@ -374,13 +374,13 @@ TEST(paging_without_memory_changes_nothing)
         CHECK_EQ(err, failed ? -ENOMEM : 0);
         if (err == 0)
             CHECK_EQ(pagetable_unmap(space, PLACE), frame);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
         CHECK_EQ(mmu_table_count(space), tables);
     }
     CHECK(n > 2);
     drop_scratch_space(space, 0);
 
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     for (n = 1, failed = true; failed; n++) {
         fail_nth(n);
         space = create_pagetable();
@@ -388,7 +388,7 @@ TEST(paging_without_memory_changes_nothing)
         CHECK_EQ(space == PAGE_NONE, failed);
         if (space != PAGE_NONE)
             delete_pagetable(space);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
     }
     CHECK(n > 2);
     free_physical_page(frame);

@@ -149,14 +149,14 @@ static uint64_t failures_before;
 
 void fail_nth(size_t n)
 {
-    failures_before = physical_mem_info.failures;
+    failures_before = physical_figures()->failures;
     physical_fail_after(n);
 }
 
 bool nth_failed(void)
 {
     physical_fail_after(0);
-    return physical_mem_info.failures != failures_before;
+    return physical_figures()->failures != failures_before;
 }
 
 bool test_is_named(void)

@@ -263,9 +263,9 @@ TEST(space_dead_areas_fault_until_they_go)
     size_t free;
 
     map(mspace, PLACE, 8 * PAGE_SIZE, VMA_ANON | VMA_RW | VMA_RESOLVE);
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     CHECK_EQ(mspace_kill(mspace, PLACE + 2 * PAGE_SIZE, 4 * PAGE_SIZE), 0);
-    CHECK_EQ(physical_mem_info.free, free + 4);
+    CHECK_EQ(physical_figures()->free, free + 4);
     CHECK_EQ(get_byte(PLACE + 2 * PAGE_SIZE), -EFAULT);
     CHECK_EQ(get_byte(PLACE + PAGE_SIZE), 0);
     CHECK_EQ(get_byte(PLACE + 6 * PAGE_SIZE), 0);
@@ -312,13 +312,13 @@ TEST(space_users_are_counted)
 
     map(mspace, PLACE, PAGE_SIZE, VMA_ANON | VMA_RW | VMA_RESOLVE);
     CHECK(mspace_open(mspace) == mspace);
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     leave_space(mspace);
-    CHECK_EQ(physical_mem_info.free, free);
+    CHECK_EQ(physical_figures()->free, free);
     stand_in(mspace);
     CHECK_EQ(put_byte(PLACE, 1), 0);
     leave_space(mspace);
-    CHECK(physical_mem_info.free > free);
+    CHECK(physical_figures()->free > free);
 }
 
 /* ---- stacks */
@@ -458,7 +458,7 @@ TEST(space_with_60000_areas)
     size_t wrong = 0;
     size_t seen = 0;
 
-    if (physical_mem_info.free < 1400) {
+    if (physical_figures()->free < 1400) {
         leave_space(mspace);
         test_skip("it takes 5 MiB of memory");
     }
@@ -490,8 +490,8 @@ TEST(space_with_60000_areas)
 /* Frames that a failed fault may leave behind: in the file's cache and its index. */
 static size_t free_or_cached(void)
 {
-    return physical_mem_info.free + physical_mem_info.owner[OWNER_CACHE] +
-           physical_mem_info.owner[OWNER_HEAP];
+    return physical_figures()->free + physical_figures()->owner[OWNER_CACHE] +
+           physical_figures()->owner[OWNER_HEAP];
 }
 
 /* A fault whose n-th allocation fails: EFAULT, the reason noted, nothing lost. */
@@ -557,7 +557,7 @@ TEST(space_calls_without_memory_change_nothing)
         void *at;
 
         kheap_trim(&kernel_heap, 0);
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         fail_nth(n);
         at = mspace_map(mspace, there, length, NULL, 0, 0,
                         VMA_ANON | VMA_RW | VMA_FIXED | VMA_RESOLVE);
@@ -568,7 +568,7 @@ TEST(space_calls_without_memory_change_nothing)
         if (at != NULL)
             CHECK_EQ(mspace_unmap(mspace, there, length), 0);
         kheap_trim(&kernel_heap, 0);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
     }
     CHECK(refused >= 40);
     leave_space(mspace);
@@ -585,7 +585,7 @@ TEST(space_create_without_memory)
         size_t free;
 
         kheap_trim(&kernel_heap, 0);
-        free = physical_mem_info.free;
+        free = physical_figures()->free;
         fail_nth(n);
         mspace = mspace_create();
         failed = nth_failed();
@@ -593,7 +593,7 @@ TEST(space_create_without_memory)
         if (mspace != NULL)
             mspace_close(mspace);
         kheap_trim(&kernel_heap, 0);
-        CHECK_EQ(physical_mem_info.free, free);
+        CHECK_EQ(physical_figures()->free, free);
     }
     CHECK(refused >= 1);
 }

@@ -186,7 +186,7 @@ TEST(task_is_killed_for_what_it_may_not_do)
     CHECK_EQ(run(MAKE(null_write)), SIGSEGV);
     CHECK_EQ(run(MAKE(kernel_read)), SIGSEGV);
     CHECK_EQ(run(MAKE(image_read)), SIGSEGV);
-    if (physical_mem_info.free > 9 * MIB / PAGE_SIZE)      /* or memory ends before */
+    if (physical_figures()->free > 9 * MIB / PAGE_SIZE)      /* or memory ends before */
         CHECK_EQ(run(MAKE(stack_overflow)), SIGSEGV);
     CHECK_EQ(run(MAKE(undefined)), SIGILL);
     CHECK_EQ(run(MAKE(privileged)), SIGSEGV);
@@ -227,11 +227,11 @@ TEST(task_many_at_once)
         wrong += !probe_read(task[i]->kernel_stack + TASK_STACK_SIZE).faulted;
     }
     inode_release(ino);
-    CHECK_EQ(physical_mem_info.owner[OWNER_STACK], TASKS * TASK_STACK_SIZE / PAGE_SIZE);
+    CHECK_EQ(physical_figures()->owner[OWNER_STACK], TASKS * TASK_STACK_SIZE / PAGE_SIZE);
     for (size_t i = 0; i < TASKS; i++)
         wrong += task_wait(task[(i * 5 + 3) % TASKS]) != exited(42);
     CHECK_EQ(wrong, 0);
-    CHECK_EQ(physical_mem_info.owner[OWNER_STACK], 0);
+    CHECK_EQ(physical_figures()->owner[OWNER_STACK], 0);
 }
 
 TEST(task_that_takes_everything_is_killed)
@@ -240,13 +240,13 @@ TEST(task_that_takes_everything_is_killed)
     int status;
 
     start_clean();
-    if (physical_mem_info.free > 32 * MIB / PAGE_SIZE)
+    if (physical_figures()->free > 32 * MIB / PAGE_SIZE)
         test_skip("the machine is too large");
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     status = run(MAKE(greedy));
     CHECK(status == SIGKILL || status == exited(7));
     kheap_trim(&kernel_heap, 0);
-    CHECK(physical_mem_info.free + 64 > free);          /* kernel tables stay */
+    CHECK(physical_figures()->free + 64 > free);          /* kernel tables stay */
     CHECK_EQ(run(MAKE(status_42)), exited(42));
 }
 
@@ -271,7 +271,7 @@ TEST(task_without_memory_loses_nothing)
         pagecache_drop(ino);
         kheap_trim(&kernel_heap, 0);
         kheap_stat(&kernel_heap, &before);
-        memcpy(owner, physical_mem_info.owner, sizeof(owner));
+        memcpy(owner, physical_figures()->owner, sizeof(owner));
         fail_nth(n);
         task = task_create(ino, "none", no_strings, no_strings, &why);
         failed = nth_failed();
@@ -282,7 +282,7 @@ TEST(task_without_memory_loses_nothing)
         pagecache_drop(ino);
         kheap_trim(&kernel_heap, 0);
         kheap_stat(&kernel_heap, &after);
-        CHECK_EQ(memcmp(owner, physical_mem_info.owner, sizeof(owner)), 0);
+        CHECK_EQ(memcmp(owner, physical_figures()->owner, sizeof(owner)), 0);
         CHECK_EQ(after.superbuffer_count, before.superbuffer_count);
         CHECK_OK(mspace_check(kMMU.kspace));
     }

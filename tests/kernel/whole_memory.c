@@ -50,7 +50,7 @@ TEST(whole_memory_page_by_page)
 {
     size_t length = physical_frame_count / 32 + 1;
     uint32_t *seen = kcalloc(length, sizeof(*seen));
-    size_t free = physical_mem_info.free;
+    size_t free = physical_figures()->free;
     bool all = free < LARGE_MACHINE || test_is_named();
     size_t want = all ? SIZE_MAX : LARGE_MACHINE / 2;
     size_t count = 0;
@@ -70,7 +70,7 @@ TEST(whole_memory_page_by_page)
     CHECK_EQ(twice, 0);
     CHECK_EQ(foreign, 0);
     CHECK_EQ(count, all ? free : want);
-    CHECK_EQ(physical_mem_info.free, free - count);
+    CHECK_EQ(physical_figures()->free, free - count);
     if (all) {
         CHECK_EQ(alloc_physical_page(OWNER_ANON), PAGE_NONE);
         CHECK_EQ(physical_alloc_run(1, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
@@ -82,7 +82,7 @@ TEST(whole_memory_page_by_page)
             count -= free_physical_page((page_t)number << PAGE_SHIFT) == 0;
     }
     CHECK_EQ(count, 0);
-    CHECK_EQ(physical_mem_info.free, free);
+    CHECK_EQ(physical_figures()->free, free);
     kfree(seen);
 }
 
@@ -95,7 +95,7 @@ TEST(whole_memory_is_gone_for_everyone)
     bool refused;
 
     start_clean();
-    if (physical_mem_info.free > SMALL_MACHINE)
+    if (physical_figures()->free > SMALL_MACHINE)
         test_skip("the machine is too large");
     kheap_trim(&kernel_heap, 0);
     mspace = mspace_create();
@@ -134,11 +134,11 @@ TEST(whole_memory_as_buffers)
     size_t free;
 
     start_clean();
-    if (physical_mem_info.free > SMALL_MACHINE)
+    if (physical_figures()->free > SMALL_MACHINE)
         test_skip("the machine is too large");
     kheap_trim(&kernel_heap, 0);
     kheap_stat(&kernel_heap, &before);
-    free = physical_mem_info.free;
+    free = physical_figures()->free;
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
         struct buffer *buffer;
 
@@ -152,7 +152,7 @@ TEST(whole_memory_as_buffers)
     CHECK(last != NULL && krealloc(last, 100000) == NULL);
     CHECK(kcalloc(100, 1000) == NULL);
     CHECK(kmemalign(PAGE_SIZE, PAGE_SIZE) == NULL);
-    CHECK(physical_mem_info.free < 40);     /* what its last page table would take */
+    CHECK(physical_figures()->free < 40);     /* what its last page table would take */
     CHECK_OK(kheap_check(&kernel_heap));
     while (last != NULL) {
         struct buffer *buffer = last;
@@ -169,5 +169,5 @@ TEST(whole_memory_as_buffers)
     CHECK_EQ(after.used, before.used);
     CHECK(after.gap_count <= before.gap_count + 1);
     CHECK(after.segment <= before.segment + PAGE_SIZE);
-    CHECK(physical_mem_info.free + 80 > free);      /* kernel tables stay */
+    CHECK(physical_figures()->free + 80 > free);      /* kernel tables stay */
 }
