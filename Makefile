@@ -27,12 +27,12 @@ O := $(B)/$(MODE)
 
 KERNEL_SRC := $(sort $(wildcard boot/*.asm boot/*.c kernel/*.c kernel/*.asm kernel/lib/*.c \
               kernel/x86/*.c kernel/x86/*.asm kernel/linux/*.c mm/*.c mm/x86/*.c \
-              tests/*.c tests/kernel/*.c))
+              tests/*.c tests/kernel/*.c tests/bench/kernel_bench.c))
 HOST_KERNEL_SRC := $(wildcard kernel/lib/tree.c kernel/lib/printk.c boot/boot_info.c)
 HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
 HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
               $(filter-out $(HOST_TESTS:%=tests/host/%.c),$(wildcard tests/host/*.c))
-USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/*.c)))
+USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/mmbench.c)))
 TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -42,7 +42,9 @@ BARE     := -m32 -march=i686 -O2 -ffreestanding -fno-pic -fno-pie -fno-stack-pro
 BARELINK := -static -nostdlib -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
 DEBUGDEF := $(if $(filter debug,$(MODE)),-DDEBUG)
 
-KERNEL_FLAGS := $(BARE) -std=c11 -g -fno-omit-frame-pointer -mgeneral-regs-only \
+# libgcc is not linked: it does not take its arguments in registers.
+KERNEL_FLAGS := $(BARE) -std=c11 -g -fno-omit-frame-pointer -mregparm=3 -mgeneral-regs-only \
+                $(if $(DEBUGDEF),-fno-optimize-sibling-calls,-momit-leaf-frame-pointer) \
                 -fno-strict-aliasing $(WARNINGS) $(DEBUGDEF) -Iinclude -Itests $(CFLAGS)
 NASM_FLAGS   := -felf32 -g -F dwarf -w+error -Iinclude/
 LINK_FLAGS   := -m elf_i386 -T linker.ld -z max-page-size=4096 -z noexecstack --build-id=none
@@ -93,10 +95,20 @@ test: deps
 tests: $(B)/grove.elf $(B)/grove.iso $(USER) \
        $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%)
 
-## what memory operations cost in instructions, beside Linux: GROUPS='sys fault'
+## what memory operations cost in instructions, in a release build: GROUPS='sys fault'
 bench: deps
-	@$(SUBMAKE) $(B)/grove.elf $(B)/user/mmbench
-	@tools/bench $(GROUPS)
+	@$(SUBMAKE) DEBUG=0 $(B)/release/grove.elf $(B)/user/mmbench
+	@tools/bench --kernel $(B)/release/grove.elf $(GROUPS)
+	@tools/bench-pages
+
+## break a copy, a line at a time: each time a test must go red; one of them: T=name
+mutants: deps
+	@tools/mutants $(T)
+
+## the long campaign, hours: SOAK='--seed N --rounds N --divide N host kernel user'
+soak: deps
+	@$(SUBMAKE) tests
+	@tools/soak $(SOAK)
 
 ## lines and branches of mm/ that the host tests reach
 coverage: deps
@@ -125,7 +137,7 @@ help:
 	      /^[a-z-]+:/ && what { sub(/:.*/, ""); printf "  make %-10s %s\n", $$0, what } \
 	      { what = "" }' Makefile
 
-.PHONY: all iso run debug gdb-port test tests bench coverage cover check deps clean help FORCE
+.PHONY: all iso run debug gdb-port test tests bench mutants soak coverage cover check deps clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -164,13 +176,15 @@ $(O)/symbols%.o: $(O)/symbols%.s
 $(eval $(call flags_file,$(O)/objects,$(KERNEL_OBJ)))
 
 $(O)/grove%.elf: $(KERNEL_OBJ) $(O)/symbols%.o $(O)/objects linker.ld
-	$(call say,LD)$(LD) $(LINK_FLAGS) -Map=$@.map -o $@ $(filter %.o,$^) \
-	    "$$($(CC) -m32 -print-libgcc-file-name)"
+	$(call say,LD)$(LD) $(LINK_FLAGS) -Map=$@.map -o $@ $(filter %.o,$^)
 
-$(B)/grove.elf: $(O)/grove1.elf $(O)/grove2.elf $(B)/which
+$(O)/grove.elf: $(O)/grove1.elf $(O)/grove2.elf
 	@for pass in 1 2; do $(NM) -n $(O)/grove$$pass.elf | grep -i ' t ' >$(O)/text$$pass; done
 	@cmp $(O)/text1 $(O)/text2 || { echo 'the symbol table moved the text: see linker.ld'; exit 1; }
 	@cp $(O)/grove2.elf $@
+
+$(B)/grove.elf: $(O)/grove.elf $(B)/which
+	@cp $< $@
 
 $(B)/grove.iso: $(B)/grove.elf $(TOUR) boot/grub.cfg README.md tools/make-iso
 	$(call say,ISO)tools/make-iso $@ $(B)/grove.elf $(TOUR)

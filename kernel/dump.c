@@ -39,7 +39,7 @@ static bool is_stack(uint32_t ebp)
 {
     if ((ebp & 3) != 0)
         return false;
-    if (ebp >= (uint32_t)boot_stack && ebp < (uint32_t)boot_stack_top - 8)
+    if (ebp >= (uint32_t)boot_stack && ebp <= (uint32_t)boot_stack_top - 8)
         return true;
     return ebp >= KSPACE_BASE && ebp < KSPACE_END - 8 &&
            get_translation(current_pagetable(), ebp) != NO_TRANSLATION &&

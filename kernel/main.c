@@ -3,6 +3,7 @@
  * before it.
  */
 #include <kernel/arguments.h>
+#include <kernel/bench.h>
 #include <kernel/boot_info.h>
 #include <kernel/census.h>
 #include <kernel/console.h>
@@ -45,6 +46,7 @@ static const struct word {
     { "paging", "paging=2level or paging=pae: the format of page tables" },
     { "run", "run the first module as a program, not the tour" },
     { "test", "test or test=NAME,...: run the kernel's tests" },
+    { "bench", "count what memory operations cost (tools/bench)" },
     { "crash", "crash=WAY: break the kernel on purpose" },
     { "exit", "leave QEMU at the end; exit=poweroff: power off" },
     { "output", "output=e9: a program's output goes to port 0xE9" },
@@ -190,10 +192,13 @@ static void examine_before_paging(page_t pagetable)
 static void start_paging(void)
 {
     require(virtual_init(&boot_info, choose_paging()));
+    bench_boot_part("tables");
     require(init_linear_space(&boot_info));
+    bench_boot_part("linear");
     examine_before_paging(linear_space_directory());
     examine_before_paging(kernel_pagetable());
     printk("paging: the doctor finds %s in order\n", virtual_format_name());
+    bench_boot_part("doctor");
     tables_set_double_fault_space(kernel_pagetable());
     enable_linear_space();
     physical_move_frame_table();
@@ -206,15 +211,20 @@ static void start_paging(void)
 static void start_memory(void)
 {
     boot_info_log(&boot_info);
+    bench_boot_part("map");
     require(physical_init(&boot_info));
     printk("boot:   %010zx-%010zx  the frame table, 8 bytes a page\n", physical_frame_table(),
            physical_frame_table() + physical_frame_count * sizeof(frame_t));
+    bench_boot_part("frames");
     start_paging();
+    bench_boot_part("paging");
     segment_init();
     kheap_init(&kernel_heap, &kernel_segment);
     require(memory_init());
+    bench_boot_part("heap");
     physical_log();
     printk("boot: memory ready\n");
+    bench_boot_part("figures");
 }
 
 /* ---- what to do */
@@ -248,6 +258,15 @@ static _Noreturn void run_module(void)
     if (trouble != NULL)
         refuse("the program left something behind: %s", trouble);
     debug_port_status((uint8_t)status);
+    machine_stop(MACHINE_ENDED);
+}
+
+static _Noreturn void run_bench(void)
+{
+    const char *trouble = bench_run();
+
+    if (trouble != NULL)
+        refuse("bench: %s", trouble);
     machine_stop(MACHINE_ENDED);
 }
 
@@ -289,6 +308,7 @@ _Noreturn void kernel_main(uint32_t magic, uint32_t address)
     boot_info.image_end = (page_t)image_end;
     read_words(boot_info_fill(&boot_info, magic, address));
     cpu_log();
+    bench_boot_part("processor");
     start_memory();
     task_init();
     trap_set_system_call(linux_system_call);
@@ -298,6 +318,8 @@ _Noreturn void kernel_main(uint32_t magic, uint32_t address)
         refuse("crash=%s: there is no such way", value);
     if (word_value("test", value))
         machine_stop(selftest_run(value) == 0 ? MACHINE_ENDED : MACHINE_REFUSED);
+    if (word_value("bench", value))
+        run_bench();
     if (word_value("run", value))
         run_module();
     run_tour();

@@ -2,6 +2,7 @@
  * The prompt: a line, a command, an answer.
  */
 #include <kernel/arguments.h>
+#include <kernel/bench.h>
 #include <kernel/boot_info.h>
 #include <kernel/console.h>
 #include <kernel/doctor.h>
@@ -150,6 +151,15 @@ static void command_test(int argc, char **argv)
     selftest_run(argc > 1 ? argv[1] : NULL);
 }
 
+static void command_bench(int argc, char **argv)
+{
+    const char *trouble = bench_run();
+
+    (void)argc, (void)argv;
+    if (trouble != NULL)
+        printk("bench: %s\n", trouble);
+}
+
 static void command_poweroff(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -171,6 +181,7 @@ static const struct command {
     { "run", command_run, "run PROGRAM [ARGUMENT...]: start a program and wait for it" },
     { "check", command_check, "run every checker" },
     { "test", command_test, "test [NAME,...]: run the kernel's tests" },
+    { "bench", command_bench, "what memory operations cost, in units of the time-stamp counter" },
     { "poweroff", command_poweroff, "turn the machine off" },
 };
 

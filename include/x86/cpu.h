@@ -114,6 +114,22 @@ static inline void cpu_clear_page(void *page)
     __asm__ volatile("rep stosl" : "+D"(page), "+c"(count) : "a"(0) : "memory");
 }
 
+/* Fill `count` words; the first of them that is not `value`, or NULL. */
+static inline void cpu_fill_words(uint32_t *words, size_t count, uint32_t value)
+{
+    __asm__ volatile("rep stosl" : "+D"(words), "+c"(count) : "a"(value) : "memory");
+}
+
+static inline const uint32_t *cpu_find_other(const uint32_t *words, size_t count,
+                                             uint32_t value)
+{
+    bool same;
+
+    __asm__ volatile("repe scasl" : "+D"(words), "+c"(count), "=@ccz"(same)
+                     : "a"(value) : "memory");
+    return same ? NULL : words - 1;
+}
+
 /* Copy a page; both are page-aligned. */
 static inline void cpu_copy_page(void *to, const void *from)
 {

@@ -2,7 +2,9 @@
 ; 3, the switch from one kernel stack to another, and the copies to and from a
 ; program's memory.
 ;
-; The layout of what is pushed is trap_frame_t (include/x86/trap_frame.h).
+; The layout of what is pushed is trap_frame_t (include/x86/trap_frame.h). The
+; kernel's C is built with -mregparm=3: the first three arguments come in EAX, EDX
+; and ECX.
 
 bits 32
 
@@ -50,9 +52,8 @@ extern trap_dispatch
 trap_common:
     SAVE_REGISTERS
     mov ebp, esp                        ; a frame pointer for backtraces
-    push esp
+    mov eax, esp
     call trap_dispatch
-    add esp, 4
 ; The way back. Two instructions here can fault on what a program left in its
 ; segment registers: trap.c knows them by these names.
 global trap_restore
@@ -81,15 +82,14 @@ system_call:
     push dword 0
     push dword 0x80
     SAVE_REGISTERS
-    push esp
+    mov eax, esp
     call [trap_system_call]
-    add esp, 4
     jmp trap_restore
 
 ; void trap_return(trap_frame_t *frame)
 global trap_return
 trap_return:
-    mov esp, [esp + 4]
+    mov esp, eax
     jmp trap_restore
 
 ; ---- the stubs; eight vectors push an error code of their own
@@ -144,8 +144,6 @@ double_fault_entry:
 ; void trap_switch(size_t *save_stack, size_t load_stack)
 global trap_switch
 trap_switch:
-    mov eax, [esp + 4]
-    mov edx, [esp + 8]
     push ebp
     push ebx
     push esi
@@ -170,9 +168,8 @@ global usercopy_bytes
 usercopy_bytes:
     push esi
     push edi
-    mov edi, [esp + 12]
-    mov esi, [esp + 16]
-    mov ecx, [esp + 20]
+    mov edi, eax
+    mov esi, edx
     mov edx, ecx
     SMAP_SITE OPCODE_STAC
     shr ecx, 2
@@ -188,8 +185,8 @@ global usercopy_clear
 usercopy_clear:
     push esi
     push edi
-    mov edi, [esp + 12]
-    mov ecx, [esp + 16]
+    mov edi, eax
+    mov ecx, edx
     xor eax, eax
     SMAP_SITE OPCODE_STAC
     rep stosb
@@ -201,9 +198,9 @@ global usercopy_string
 usercopy_string:
     push esi
     push edi
-    mov edi, [esp + 12]
-    mov esi, [esp + 16]
-    mov ecx, [esp + 20]
+    mov edi, eax
+    mov esi, edx
+    mov edx, ecx
     SMAP_SITE OPCODE_STAC
 .next:
     test ecx, ecx
@@ -215,7 +212,7 @@ usercopy_string:
     jnz .next
     inc ecx
 .end:
-    mov eax, [esp + 20]
+    mov eax, edx
     sub eax, ecx
     jmp usercopy_out
 
@@ -238,10 +235,10 @@ global trap_load_segments
 global segments_fs
 global segments_gs
 trap_load_segments:
-    movzx eax, word [esp + 4]
+    movzx eax, ax
 segments_fs:
     mov fs, eax
-    movzx eax, word [esp + 8]
+    movzx eax, dx
 segments_gs:
     mov gs, eax
     ret

@@ -6,6 +6,7 @@
 #include <kernel/panic.h>
 #include <kernel/printk.h>
 #include <kernel/string.h>
+#include <x86/cpu.h>
 
 #include "blocks.h"
 
@@ -81,29 +82,30 @@ static const bool fill_free_pages = false;
 
 #define FREE_PAGE_FILL 0xddddddddu
 
+/* The part of a page behind its marker. */
+enum {
+    FILLED_FROM = sizeof(free_page_marker_t) / sizeof(uint32_t),
+    FILLED_COUNT = (PAGE_SIZE - sizeof(free_page_marker_t)) / sizeof(uint32_t),
+};
+
 static void fill_page(page_t page)
 {
-    uint32_t *words = physical_ptr(page);
-
-    for (size_t i = sizeof(free_page_marker_t) / 4; i < PAGE_SIZE / 4; i++)
-        words[i] = FREE_PAGE_FILL;
+    cpu_fill_words((uint32_t *)physical_ptr(page) + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
 }
 
-/* A program or a device wrote to a page after it was freed: say so. It can be used. */
+/* Somebody wrote to a page after it was freed: say so. The page can be used. */
 static void look_at_page(page_t page)
 {
     const uint32_t *words = physical_ptr(page);
+    const uint32_t *other = cpu_find_other(words + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
     char sentence[112];
 
-    for (size_t i = sizeof(free_page_marker_t) / 4; i < PAGE_SIZE / 4; i++) {
-        if (words[i] == FREE_PAGE_FILL)
-            continue;
-        format_text(sentence, sizeof(sentence),
-                    "free page %#zx was written to after it was freed: %#x at offset %zu",
-                    page, words[i], i * 4);
-        host_misuse(sentence);
+    if (other == NULL)
         return;
-    }
+    format_text(sentence, sizeof(sentence),
+                "free page %#zx was written to after it was freed: %#x at offset %zu",
+                page, *other, (size_t)(other - words) * sizeof(uint32_t));
+    host_misuse(sentence);
 }
 
 /* ---- the list of a block; in the linear space */

@@ -16,6 +16,9 @@ enum { SENTENCE_MAX = 256 };
 
 static char sentence[SENTENCE_MAX];
 
+/* The table of each level that was last found at its kernel address. */
+static page_t sound_table[FORMAT_LEVELS_MAX];
+
 /* What the levels grant together. */
 typedef struct grant {
     bool write;
@@ -64,13 +67,18 @@ static bool has_reserved_bits(uint64_t entry, unsigned level)
  *
  * => false: the sentence says what is wrong
  */
-static bool has_kernel_address(page_t pagetable, page_t table)
+static bool has_kernel_address(page_t pagetable, page_t table, unsigned level)
 {
     size_t vaddr = (size_t)KERNEL_BIAS + physical_frames[table >> PAGE_SHIFT].word;
-    page_t found = get_translation(pagetable, vaddr);
+    page_t found;
 
-    if (found == table)
+    if (sound_table[level] == table)
         return true;
+    found = get_translation(pagetable, vaddr);
+    if (found == table) {
+        sound_table[level] = table;
+        return true;
+    }
     format_text(sentence, sizeof(sentence),
                 "the table at %#zx is known by the kernel address %#zx, but that is %s",
                 table, vaddr, found == NO_TRANSLATION ? "not mapped" : "another page");
@@ -96,7 +104,7 @@ static bool walk(page_t pagetable, size_t vaddr, grant_t *grant)
                         level_name(level), vaddr, table);
             return false;
         }
-        if (!has_kernel_address(pagetable, table))
+        if (!has_kernel_address(pagetable, table, level))
             return false;
         grant->level = level;
         grant->entry = entry_load(format, table_address(table), index);
@@ -159,6 +167,8 @@ static const char *examine_page(page_t pagetable, const doctor_item_t *item, siz
 
 const char *doctor_examine(page_t pagetable, const doctor_item_t *items, size_t count)
 {
+    for (size_t i = 0; i < FORMAT_LEVELS_MAX; i++)
+        sound_table[i] = PAGE_NONE;
     for (size_t i = 0; i < count; i++) {
         size_t vaddr = align_down(items[i].vaddr, PAGE_SIZE);
         size_t last = items[i].vaddr + items[i].length - 1;

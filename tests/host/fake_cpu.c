@@ -678,6 +678,20 @@ void cpu_forbid_user_access(void)
     cpu.user_access = false;
 }
 
+void cpu_fill_words(uint32_t *words, size_t count, uint32_t value)
+{
+    while (count-- > 0)
+        *words++ = value;
+}
+
+const uint32_t *cpu_find_other(const uint32_t *words, size_t count, uint32_t value)
+{
+    for (; count > 0; count--, words++)
+        if (*words != value)
+            return words;
+    return NULL;
+}
+
 void cpu_clear_page(void *page)
 {
     memset(page, 0, PAGE_SIZE);

@@ -19,21 +19,18 @@ void probe_store_byte(size_t address, uint32_t value);
 void probe_call(size_t address);
 extern const char probe_load[], probe_store[], probe_return[];
 
+/* -mregparm=3: arguments in EAX, EDX, ECX. */
 __asm__(".text\n"
         "probe_load_byte:\n"
-        "    mov 4(%esp), %eax\n"
         "probe_load:\n"
         "    movzbl (%eax), %eax\n"
         "    ret\n"
         "probe_store_byte:\n"
-        "    mov 4(%esp), %eax\n"
-        "    mov 8(%esp), %edx\n"
         "probe_store:\n"
         "    movb %dl, (%eax)\n"
         "probe_return:\n"
         "    ret\n"
         "probe_call:\n"
-        "    mov 4(%esp), %eax\n"
         "    call *%eax\n"
         "    ret\n");
 

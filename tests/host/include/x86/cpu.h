@@ -27,6 +27,8 @@ void cpu_allow_user_access(void);
 void cpu_forbid_user_access(void);
 
 void cpu_clear_page(void *page);
+void cpu_fill_words(uint32_t *words, size_t count, uint32_t value);
+const uint32_t *cpu_find_other(const uint32_t *words, size_t count, uint32_t value);
 
 /*
  * => from: a kernel address, or, with paging on, an address below LINEAR_END,
