@@ -226,6 +226,15 @@ static inline void cpu_load_ldt(uint16_t selector)
     __asm__ volatile("lldt %0" : : "r"(selector) : "memory");
 }
 
+/* Whether a selector names a segment that can be read at its privilege. */
+static inline bool cpu_can_read_segment(uint16_t selector)
+{
+    bool can;
+
+    __asm__ volatile("verr %w1" : "=@ccz"(can) : "r"(selector) : "memory");
+    return can;
+}
+
 static inline uint16_t cpu_ldt(void)
 {
     uint16_t selector;

@@ -54,8 +54,10 @@ static_assert(MAGAZINE_BATCH >= 16 && MAGAZINE_BATCH < MAGAZINE_SIZE, "a batch f
 /* Guards: (p) lock  (c) the processor: only it, and it is never interrupted here */
 struct physical {
     splock_t lock;
-    size_t magazine_count;                      /* (c) */
-    page_t magazine[MAGAZINE_SIZE];             /* (c) */
+    page_t *top;                                /* (c) past the magazine's last page */
+    page_t *full;                               /* (c) where `top` is when it must drain */
+    page_t slots[1 + MAGAZINE_SIZE];            /* (c) the magazine, and below it page 0, */
+                                                /* whose frame is never in a magazine */
     uint32_t classes[ZONE_COUNT];               /* (p) bit: that class has a block */
     uint16_t class_head[ZONE_COUNT][CLASS_COUNT];   /* (p) */
     block_t block[BLOCK_COUNT];                 /* (p) */
@@ -68,6 +70,17 @@ struct physical {
 };
 
 extern struct physical physical;
+
+/* The magazine's pages, oldest first, and how many there are. */
+static inline page_t *magazine(void)
+{
+    return physical.slots + 1;
+}
+
+static inline size_t magazine_count(void)
+{
+    return (size_t)(physical.top - magazine());
+}
 
 static inline block_t *block_of(page_t page)
 {
@@ -107,6 +120,9 @@ static ALWAYS_INLINE void frame_set(frame_t *frame, frame_state_t state, frame_o
 
     __builtin_memcpy(frame, &bits, sizeof(bits));
 }
+
+/* physical.c: an empty magazine. */
+void magazine_init(void);
 
 /* No free page anywhere. */
 void blocks_init(void);

@@ -24,50 +24,65 @@ const physical_mem_info_t *physical_figures(void)
 {
     physical_mem_info_t *info = &physical_mem_info;
 
-    info->magazine = physical.magazine_count;
-    info->free = physical.block_free + physical.magazine_count;
+    info->magazine = magazine_count();
+    info->free = physical.block_free + info->magazine;
     info->used = info->total - info->reserved - info->free;
     info->owner[OWNER_NONE] = info->free;
     info->low_free = physical.block_low_free;
-    for (size_t i = 0; i < physical.magazine_count; i++)
-        info->low_free += zone_of(physical.magazine[i]) == ZONE_LOW;
+    for (const page_t *page = magazine(); page < physical.top; page++)
+        info->low_free += zone_of(*page) == ZONE_LOW;
     return info;
 }
 
 /* ---- the magazine */
 
+/* While an allocation is to fail, the magazine is kept empty: each one is counted. */
+static inline bool is_failing(void)
+{
+    return physical.fail_after != 0;
+}
+
+void magazine_init(void)
+{
+    physical.slots[0] = PAGE_NONE;
+    physical.top = magazine();
+    physical.full = magazine() + MAGAZINE_SIZE;
+}
+
 /* => false: no block has a free page */
 static bool magazine_refill(void)
 {
+    size_t want = is_failing() ? 1 : MAGAZINE_BATCH;
     size_t count = 0;
 
-    ASSERT(physical.magazine_count == 0);
+    ASSERT(physical.top == magazine());
     physical_mem_info.refills++;
-    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT && count < MAGAZINE_BATCH; zone++) {
+    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT && count < want; zone++) {
         size_t got;
 
         do {
-            got = blocks_take(zone, physical.magazine + count, MAGAZINE_BATCH - count);
+            got = blocks_take(zone, magazine() + count, want - count);
             count += got;
-        } while (got != 0 && count < MAGAZINE_BATCH);
+        } while (got != 0 && count < want);
     }
     for (size_t i = 0; i < count; i++)
-        frame_set(physical_frame(physical.magazine[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
-    physical.magazine_count = count;
+        frame_set(physical_frame(magazine()[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
+    physical.top = magazine() + count;
     return count > 0;
 }
 
 /* Give the `count` pages that have been longest in the magazine back to their blocks. */
 static void magazine_drain(size_t count)
 {
+    size_t left = magazine_count() - count;
+
     physical_mem_info.drains++;
     enter_linear_space();
     for (size_t i = 0; i < count; i++)
-        blocks_give(physical.magazine[i]);
+        blocks_give(magazine()[i]);
     leave_linear_space();
-    physical.magazine_count -= count;
-    memmove(physical.magazine, physical.magazine + count,
-            physical.magazine_count * sizeof(physical.magazine[0]));
+    memmove(magazine(), magazine() + count, left * sizeof(page_t));
+    physical.top = magazine() + left;
 }
 
 /* ---- debug builds: who freed what */
@@ -111,9 +126,12 @@ static const void *last_free(page_t page)
 /* ---- allocating */
 
 /* For tests. => true: this allocation is to fail */
-static inline bool fails_on_purpose(void)
+static bool fails_on_purpose(void)
 {
-    return UNLIKELY(physical.fail_after != 0) && --physical.fail_after == 0;
+    if (!is_failing() || --physical.fail_after != 0)
+        return false;
+    physical.full = magazine() + MAGAZINE_SIZE;
+    return true;
 }
 
 /* Ask for pages, once. => true: try again */
@@ -131,10 +149,16 @@ static bool reclaim_pages(size_t wanted)
     return got > 0;
 }
 
+/* The frame of a page; the address of a page is its number times 4,096. */
+static ALWAYS_INLINE frame_t *frame_at(page_t page)
+{
+    return (frame_t *)(void *)((char *)physical_frames + page / (PAGE_SIZE / sizeof(frame_t)));
+}
+
 static ALWAYS_INLINE page_t magazine_pop(page_t page, frame_t *frame, frame_owner_t owner)
 {
     DEBUG_ASSERT(owner > OWNER_NONE && owner < OWNER_COUNT);
-    physical.magazine_count--;
+    physical.top--;
     physical_mem_info.owner[owner]++;
     frame_set(frame, FRAME_USED, owner, 1);
     return page;
@@ -147,12 +171,12 @@ static NOINLINE page_t alloc_with_refill(frame_owner_t owner)
 
     splock_lock(&physical.lock);
     got = !fails_on_purpose() &&
-          (physical.magazine_count > 0 || magazine_refill() ||
-           (reclaim_pages(1) && (physical.magazine_count > 0 || magazine_refill())));
+          (magazine_count() > 0 || magazine_refill() ||
+           (reclaim_pages(1) && (magazine_count() > 0 || magazine_refill())));
     if (got) {
-        page = physical.magazine[physical.magazine_count - 1];
-        ASSERT(physical_frame(page)->state == FRAME_MAGAZINE);
-        magazine_pop(page, physical_frame(page), owner);
+        page = physical.top[-1];
+        ASSERT(frame_at(page)->state == FRAME_MAGAZINE);
+        magazine_pop(page, frame_at(page), owner);
     } else {
         physical_mem_info.failures++;
     }
@@ -162,16 +186,13 @@ static NOINLINE page_t alloc_with_refill(frame_owner_t owner)
 
 page_t alloc_physical_page(frame_owner_t owner)
 {
-    size_t count = physical.magazine_count;
-    page_t page;
+    page_t page = physical.top[-1];
+    frame_t *frame = frame_at(page);
 
-    if (UNLIKELY(count == 0 || physical.fail_after != 0))
+    /* An empty magazine ends with page 0. Damage is found out in the other call. */
+    if (UNLIKELY(frame->state != FRAME_MAGAZINE))
         return alloc_with_refill(owner);
-    page = physical.magazine[count - 1];
-    /* A frame in another state is found out there. */
-    if (UNLIKELY(physical_frames[page >> PAGE_SHIFT].state != FRAME_MAGAZINE))
-        return alloc_with_refill(owner);
-    return magazine_pop(page, &physical_frames[page >> PAGE_SHIFT], owner);
+    return magazine_pop(page, frame, owner);
 }
 
 /* ---- freeing */
@@ -228,21 +249,28 @@ static ALWAYS_INLINE void magazine_push(page_t page, frame_t *frame)
 {
     physical_mem_info.owner[frame->owner]--;
     frame_set(frame, FRAME_MAGAZINE, OWNER_NONE, 0);
-    physical.magazine[physical.magazine_count++] = page;
+    *physical.top++ = page;
 }
 
 static NOINLINE int free_with_drain(page_t page, frame_t *frame)
 {
     splock_lock(&physical.lock);
-    magazine_drain(MAGAZINE_BATCH);
+    if (is_failing()) {
+        physical_mem_info.owner[frame->owner]--;
+        enter_linear_space();
+        blocks_give(page);
+        leave_linear_space();
+    } else {
+        magazine_drain(MAGAZINE_BATCH);
+        magazine_push(page, frame);
+    }
     splock_unlock(&physical.lock);
-    magazine_push(page, frame);
     return 0;
 }
 
 static ALWAYS_INLINE int give_back(page_t page, frame_t *frame)
 {
-    if (UNLIKELY(physical.magazine_count == MAGAZINE_SIZE))
+    if (UNLIKELY(physical.top == physical.full))
         return free_with_drain(page, frame);
     magazine_push(page, frame);
     return 0;
@@ -310,8 +338,8 @@ void physical_set_owner(page_t page, frame_owner_t owner)
 
 static page_t take_run(size_t page_count, size_t align, page_t limit, frame_owner_t owner)
 {
-    if (physical.magazine_count > 0)
-        magazine_drain(physical.magazine_count);
+    if (magazine_count() > 0)
+        magazine_drain(magazine_count());
     return blocks_take_run(page_count, align, limit, owner);
 }
 
@@ -345,5 +373,10 @@ void physical_set_reclaim(physical_reclaim_t *reclaim)
 
 void physical_fail_after(size_t n)
 {
+    splock_lock(&physical.lock);
+    if (n != 0 && magazine_count() > 0)
+        magazine_drain(magazine_count());
     physical.fail_after = n;
+    physical.full = n != 0 ? magazine() : magazine() + MAGAZINE_SIZE;
+    splock_unlock(&physical.lock);
 }

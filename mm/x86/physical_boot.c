@@ -72,6 +72,7 @@ const char *physical_init(boot_info_t *info)
     memset(&physical_mem_info, 0, sizeof(physical_mem_info));
     physical_frame_count = 0;
     blocks_init();
+    magazine_init();
     count_ram(info);
     trouble = place_frame_table(info);
     if (trouble != NULL)

@@ -58,7 +58,7 @@ static const char *check_frames(size_t list_pages)
     }
     if (states[FRAME_FREE] != list_pages)
         return "the lists do not hold exactly the free frames";
-    if (states[FRAME_MAGAZINE] != physical.magazine_count)
+    if (states[FRAME_MAGAZINE] != magazine_count())
         return "the magazine does not hold exactly its frames";
     if (states[FRAME_FREE] + states[FRAME_MAGAZINE] + interval != physical_mem_info.free)
         return "the count of free pages is wrong";
@@ -83,8 +83,8 @@ const char *physical_check(void)
     splock_lock(&physical.lock);
     physical_figures();
     trouble = blocks_check(&list_pages);
-    for (size_t i = 0; i < physical.magazine_count && trouble == NULL; i++) {
-        if (physical_frames[physical.magazine[i] >> PAGE_SHIFT].state != FRAME_MAGAZINE)
+    for (const page_t *page = magazine(); page < physical.top && trouble == NULL; page++) {
+        if (physical_frame(*page)->state != FRAME_MAGAZINE)
             trouble = "a page in the magazine has another state";
     }
     if (trouble == NULL)

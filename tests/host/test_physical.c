@@ -456,6 +456,50 @@ TEST(physical_reports_every_misuse_and_changes_nothing)
     }
 }
 
+#ifdef DEBUG
+/* Debug builds look at a free page before it goes out again, behind its marker too. */
+TEST(physical_write_after_free_is_reported)
+{
+    page_t pages[3];
+    char address[24];
+    size_t reports;
+
+    start(&shapes[0]);
+    for (size_t i = 0; i < 3; i++)
+        pages[i] = alloc_physical_page(OWNER_ANON);
+    for (size_t i = 0; i < 3; i++)
+        CHECK_EQ(free_physical_page(pages[i]), 0);
+    CHECK_EQ(physical_alloc_run(FRAMES_MAX, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
+    CHECK_EQ(physical_frame(pages[1])->state, FRAME_FREE);
+    ((uint32_t *)fake_ram(pages[1]))[PAGE_SIZE / 4 - 1] = 0x12345678;
+    reports = host_misuse_count();
+    while (alloc_physical_page(OWNER_ANON) != PAGE_NONE)
+        ;
+    CHECK_EQ(host_misuse_count(), reports + 1);
+    format_text(address, sizeof(address), "%#zx", pages[1]);
+    CHECK(strstr(host_misuse_last(), address) != NULL);
+    CHECK(strstr(host_misuse_last(), "0x12345678 at offset 4092") != NULL);
+    CHECK_OK(physical_check());
+    fake_machine_abandon();
+}
+
+/* A page freed twice: where the first time was. Never freed: nothing of the kind. */
+TEST(physical_double_free_names_the_first)
+{
+    page_t page;
+
+    start(&shapes[0]);
+    page = alloc_physical_page(OWNER_ANON);
+    CHECK_EQ(free_physical_page(page), 0);
+    CHECK_EQ(free_physical_page(page), -EINVAL);
+    CHECK(strstr(host_misuse_last(), "last freed from 0x") != NULL);
+    CHECK_EQ(free_physical_page(FAKE_IMAGE_BASE), -EINVAL);
+    CHECK(strstr(host_misuse_last(), "last freed") == NULL);
+    CHECK(host_misuse_count() > 0);
+    fake_machine_stop();
+}
+#endif
+
 TEST(physical_check_finds_damage)
 {
     page_t listed[3];

@@ -1,6 +1,7 @@
 /*
  * What the boot loader may have left on in the processor, and Grove has not.
  */
+#include <kernel/physical.h>
 #include <kernel/virtual.h>
 #include <test.h>
 #include <x86/cpu.h>
@@ -11,6 +12,21 @@
 TEST(processor_has_no_ldt)
 {
     CHECK_EQ(cpu_ldt(), 0);
+}
+
+/* A descriptor put where the table would be after reset is not found. */
+TEST(processor_finds_no_descriptor_in_low_memory)
+{
+    page_t page = physical_alloc_run(1, PAGE_SIZE, 64 * KIB, OWNER_KERNEL);
+    volatile uint64_t *descriptor = (volatile uint64_t *)page;
+    bool found;
+
+    CHECK(page != PAGE_NONE);
+    *descriptor = 0x00cff3000000ffffull;    /* all of memory, for ring 3 */
+    found = cpu_can_read_segment((uint16_t)(page | 7));
+    *descriptor = 0;
+    CHECK_EQ(free_physical_page(page), 0);
+    CHECK(!found);
 }
 
 TEST(processor_has_only_the_control_bits_grove_sets)
