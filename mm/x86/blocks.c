@@ -56,7 +56,7 @@ static inline void block_changed(block_t *block, size_t change)
     unsigned class = class_of(block);
 
     physical.block_free += change;
-    if (zone_of(block_base(block)) == ZONE_LOW)
+    if (block < &physical.block[LOW_ZONE_END >> BLOCK_SHIFT])
         physical.block_low_free += change;
     if (UNLIKELY(class != block->listed))
         change_class(block, class);
@@ -70,6 +70,13 @@ static block_t *fullest_block(zone_t zone)
     if (classes == 0)
         return NULL;
     return &physical.block[physical.class_head[zone][__builtin_ctz(classes)]];
+}
+
+/* physical_ptr without a call: it is used several times for each page. */
+static inline void *at_page(page_t page)
+{
+    DEBUG_ASSERT(linear_space_is_on());
+    return cpu_physical_address(page);
 }
 
 /* ---- debug builds: free pages are filled, and looked at before they go out */
@@ -90,13 +97,13 @@ enum {
 
 static void fill_page(page_t page)
 {
-    cpu_fill_words((uint32_t *)physical_ptr(page) + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
+    cpu_fill_words((uint32_t *)at_page(page) + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
 }
 
 /* Somebody wrote to a page after it was freed: say so. The page can be used. */
 static void look_at_page(page_t page)
 {
-    const uint32_t *words = physical_ptr(page);
+    const uint32_t *words = at_page(page);
     const uint32_t *other = cpu_find_other(words + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
     char sentence[112];
 
@@ -112,7 +119,7 @@ static void look_at_page(page_t page)
 
 static inline free_page_marker_t *marker_of(page_t page)
 {
-    free_page_marker_t *marker = physical_ptr(page);
+    free_page_marker_t *marker = at_page(page);
 
     if (UNLIKELY(marker->check != check_word(page)))
         panic("free page %#zx was written to: its marker is damaged", page);
@@ -121,13 +128,13 @@ static inline free_page_marker_t *marker_of(page_t page)
 
 static inline void list_push(block_t *block, page_t page)
 {
-    free_page_marker_t *marker = physical_ptr(page);
+    free_page_marker_t *marker = at_page(page);
 
     marker->check = check_word(page);
     marker->next = block->head;
     marker->prev = PAGE_NONE;
     if (block->head != PAGE_NONE)
-        ((free_page_marker_t *)physical_ptr(block->head))->prev = page;
+        ((free_page_marker_t *)at_page(block->head))->prev = page;
     block->head = page;
     if (fill_free_pages)
         fill_page(page);
@@ -181,22 +188,37 @@ static void thread_pages(block_t *block, unsigned start, unsigned end)
 
 /* ---- single pages */
 
-size_t blocks_take(zone_t zone, page_t *pages, size_t want)
+/* Take up to `want` pages of one block, its interval's first. */
+static size_t take_from(block_t *block, page_t *pages, size_t want, bool *inside)
 {
-    block_t *block = fullest_block(zone);
     size_t taken = 0;
 
-    if (block == NULL)
-        return 0;
     while (taken < want && block->raw_start < block->raw_end)
         pages[taken++] = block_base(block) + (page_t)block->raw_start++ * PAGE_SIZE;
     if (taken < want && block->head != PAGE_NONE) {
-        enter_linear_space();
+        if (!*inside)
+            enter_linear_space();
+        *inside = true;
         taken += list_pop(block, pages + taken, want - taken);
-        leave_linear_space();
     }
     block->free = (uint16_t)(block->free - taken);
     block_changed(block, -taken);
+    return taken;
+}
+
+size_t blocks_take(page_t *pages, size_t want)
+{
+    bool inside = false;    /* the linear space: one visit, if any */
+    size_t taken = 0;
+
+    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT; zone++) {
+        block_t *block;
+
+        while (taken < want && (block = fullest_block(zone)) != NULL)
+            taken += take_from(block, pages + taken, want - taken, &inside);
+    }
+    if (inside)
+        leave_linear_space();
     return taken;
 }
 
@@ -335,7 +357,7 @@ static const char *check_block(const block_t *block, size_t *list_pages)
     page_t prev = PAGE_NONE;
 
     for (page_t page = block->head; page != PAGE_NONE; ) {
-        const free_page_marker_t *marker = physical_ptr(page);
+        const free_page_marker_t *marker = at_page(page);
 
         if (block_of(page) != block || (page & PAGE_MASK) != 0)
             return "a free list leads out of its block";

@@ -131,10 +131,11 @@ void blocks_init(void);
 void blocks_add(page_t base, page_t end);
 
 /*
- * Take up to `want` pages from the fullest block of a zone. => how many; 0: the
- * zone has none
+ * Take up to `want` pages from the fullest blocks, low memory last.
+ *
+ * => how many; fewer than `want`: there are no more
  */
-size_t blocks_take(zone_t zone, page_t *pages, size_t want);
+size_t blocks_take(page_t *pages, size_t want);
 
 /* Give one page back. => in the linear space */
 void blocks_give(page_t page);

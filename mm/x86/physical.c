@@ -53,18 +53,11 @@ void magazine_init(void)
 static bool magazine_refill(void)
 {
     size_t want = is_failing() ? 1 : MAGAZINE_BATCH;
-    size_t count = 0;
+    size_t count;
 
     ASSERT(physical.top == magazine());
     physical_mem_info.refills++;
-    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT && count < want; zone++) {
-        size_t got;
-
-        do {
-            got = blocks_take(zone, magazine() + count, want - count);
-            count += got;
-        } while (got != 0 && count < want);
-    }
+    count = blocks_take(magazine(), want);
     for (size_t i = 0; i < count; i++)
         frame_set(physical_frame(magazine()[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
     physical.top = magazine() + count;
