@@ -81,12 +81,6 @@ static inline void *at_page(page_t page)
 
 /* ---- debug builds: free pages are filled, and looked at before they go out */
 
-#ifdef DEBUG
-static const bool fill_free_pages = true;
-#else
-static const bool fill_free_pages = false;
-#endif
-
 #define FREE_PAGE_FILL 0xddddddddu
 
 /* The part of a page behind its marker. */
@@ -136,7 +130,7 @@ static inline void list_push(block_t *block, page_t page)
     if (block->head != PAGE_NONE)
         ((free_page_marker_t *)at_page(block->head))->prev = page;
     block->head = page;
-    if (fill_free_pages)
+    if (WATCH_FREE_PAGES)
         fill_page(page);
 }
 
@@ -151,7 +145,7 @@ static void list_remove(block_t *block, page_t page)
     else
         block->head = marker->next;
     marker->check = 0;
-    if (fill_free_pages)
+    if (WATCH_FREE_PAGES)
         look_at_page(page);
 }
 
@@ -165,7 +159,7 @@ static size_t list_pop(block_t *block, page_t *pages, size_t want)
         free_page_marker_t *marker = marker_of(page);
 
         marker->check = 0;
-        if (fill_free_pages)
+        if (WATCH_FREE_PAGES)
             look_at_page(page);
         pages[taken++] = page;
         page = marker->next;

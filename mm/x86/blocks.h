@@ -31,6 +31,13 @@ enum {
     FREES_KEPT = 256,       /* a power of two */
 };
 
+/* Debug builds fill free pages, look at them, and remember who freed what. */
+#ifdef DEBUG
+#define WATCH_FREE_PAGES true
+#else
+#define WATCH_FREE_PAGES false
+#endif
+
 #define LOW_ZONE_END    (16u * MIB)
 #define FREE_PAGE_CHECK 0x50474621u     /* "!FGP" */
 

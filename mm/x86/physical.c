@@ -80,7 +80,6 @@ static void magazine_drain(size_t count)
 
 /* ---- debug builds: who freed what */
 
-#ifdef DEBUG
 static struct freed {
     page_t page;
     const void *site;
@@ -89,13 +88,14 @@ static size_t freed_next;
 
 static inline void remember_free(page_t page, const void *site)
 {
-    freed[freed_next++ % FREES_KEPT] = (struct freed){ page, site };
+    if (WATCH_FREE_PAGES)
+        freed[freed_next++ % FREES_KEPT] = (struct freed){ page, site };
 }
 
-/* => where the page was last freed, or NULL */
+/* => where the page was last freed, or NULL: not known */
 static const void *last_free(page_t page)
 {
-    for (size_t i = 1; i <= FREES_KEPT; i++) {
+    for (size_t i = 1; WATCH_FREE_PAGES && i <= FREES_KEPT; i++) {
         const struct freed *at = &freed[(freed_next - i) % FREES_KEPT];
 
         if (at->page == page)
@@ -103,18 +103,6 @@ static const void *last_free(page_t page)
     }
     return NULL;
 }
-#else
-static inline void remember_free(page_t page, const void *site)
-{
-    (void)page, (void)site;
-}
-
-static const void *last_free(page_t page)
-{
-    (void)page;
-    return NULL;
-}
-#endif
 
 /* ---- allocating */
 
