@@ -19,6 +19,8 @@ int *host_errno(void);
  * A misuse of the memory subsystem was found and contained: report it.
  *
  * => the sentence names what was wrong, and is only valid during the call
+ * => may be called with locks held and in the linear space: it must not allocate
+ *    or free
  * => may not return, if the kernel would rather stop
  */
 void host_misuse(const char *sentence);

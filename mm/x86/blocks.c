@@ -175,7 +175,7 @@ static void thread_pages(block_t *block, unsigned start, unsigned end)
     while (end-- > start) {
         page_t page = block_base(block) + (page_t)end * PAGE_SIZE;
 
-        frame_set(physical_frame(page), FRAME_FREE, OWNER_NONE, 0);
+        frame_set(frame_at(page), FRAME_FREE, OWNER_NONE, 0);
         list_push(block, page);
     }
 }
@@ -220,7 +220,7 @@ void blocks_give(page_t page)
 {
     block_t *block = block_of(page);
 
-    frame_set(physical_frame(page), FRAME_FREE, OWNER_NONE, 0);
+    frame_set(frame_at(page), FRAME_FREE, OWNER_NONE, 0);
     list_push(block, page);
     block->free++;
     block_changed(block, 1);
@@ -233,7 +233,7 @@ static inline bool is_free(page_t page)
     const block_t *block = block_of(page);
     unsigned index = index_in_block(page);
 
-    return physical_frames[page >> PAGE_SHIFT].state == FRAME_FREE ||
+    return frame_at(page)->state == FRAME_FREE ||
            (index >= block->raw_start && index < block->raw_end);
 }
 
@@ -262,7 +262,7 @@ static void take_page(page_t page, frame_owner_t owner)
     block_t *block = block_of(page);
     unsigned index = index_in_block(page);
 
-    if (physical_frames[page >> PAGE_SHIFT].state == FRAME_FREE) {
+    if (frame_at(page)->state == FRAME_FREE) {
         list_remove(block, page);
     } else {
         /* Keep the part below as the interval, thread the part above. */
@@ -271,7 +271,7 @@ static void take_page(page_t page, frame_owner_t owner)
     }
     block->free--;
     block_changed(block, (size_t)-1);
-    frame_set(physical_frame(page), FRAME_USED, owner, 1);
+    frame_set(frame_at(page), FRAME_USED, owner, 1);
 }
 
 static page_t find_run(size_t want, size_t align, page_t limit)
@@ -359,7 +359,7 @@ static const char *check_block(const block_t *block, size_t *list_pages)
             return "a free page's marker is damaged";
         if (marker->prev != prev)
             return "a free list's backward link is wrong";
-        if (physical_frames[page >> PAGE_SHIFT].state != FRAME_FREE)
+        if (frame_at(page)->state != FRAME_FREE)
             return "a listed page is not free in the frame table";
         if (++listed > BLOCK_PAGES)
             return "a free list has a loop";

@@ -55,6 +55,7 @@ typedef struct block {
 
 static_assert(sizeof(frame_t) == 8, "eight bytes a frame");
 static_assert((BLOCK_PAGES & (BLOCK_PAGES - 1)) == 0, "a power of two");
+static_assert((FREES_KEPT & (FREES_KEPT - 1)) == 0, "its index may wrap");
 static_assert(BLOCK_COUNT < BLOCK_NONE, "block numbers fit in 16 bits");
 static_assert(MAGAZINE_BATCH >= 16 && MAGAZINE_BATCH < MAGAZINE_SIZE, "a batch fits");
 
@@ -117,6 +118,12 @@ static inline unsigned class_of(const block_t *block)
 static inline uint32_t check_word(page_t page)
 {
     return FREE_PAGE_CHECK ^ (uint32_t)(page >> PAGE_SHIFT);
+}
+
+/* The frame of a page that has one. Its offset in the table is the address over 512. */
+static ALWAYS_INLINE frame_t *frame_at(page_t page)
+{
+    return (frame_t *)(void *)((char *)physical_frames + page / (PAGE_SIZE / sizeof(frame_t)));
 }
 
 /* State, owner and count in one store; the word stays. */

@@ -59,7 +59,7 @@ static bool magazine_refill(void)
     physical_mem_info.refills++;
     count = blocks_take(magazine(), want);
     for (size_t i = 0; i < count; i++)
-        frame_set(physical_frame(magazine()[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
+        frame_set(frame_at(magazine()[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
     physical.top = magazine() + count;
     return count > 0;
 }
@@ -128,12 +128,6 @@ static bool reclaim_pages(size_t wanted)
     splock_lock(&physical.lock);
     physical.reclaiming = false;
     return got > 0;
-}
-
-/* The frame of a page; the address of a page is its number times 4,096. */
-static ALWAYS_INLINE frame_t *frame_at(page_t page)
-{
-    return (frame_t *)(void *)((char *)physical_frames + page / (PAGE_SIZE / sizeof(frame_t)));
 }
 
 static ALWAYS_INLINE page_t magazine_pop(page_t page, frame_t *frame, frame_owner_t owner)

@@ -84,7 +84,7 @@ const char *physical_check(void)
     physical_figures();
     trouble = blocks_check(&list_pages);
     for (const page_t *page = magazine(); page < physical.top && trouble == NULL; page++) {
-        if (physical_frame(*page)->state != FRAME_MAGAZINE)
+        if (frame_at(*page)->state != FRAME_MAGAZINE)
             trouble = "a page in the magazine has another state";
     }
     if (trouble == NULL)

@@ -112,6 +112,11 @@ check($boot, 'it is refused', $boot && (stopped($boot) || $boot->{status} == 5) 
 $boot = boot('a long command line', words => 'test=' . 'x,' x 600);
 stops($boot, qr/the kernel's command line is longer than 1023 characters/);
 
+# --- The benchmark runs to its end, and leaves nothing behind
+$boot = boot('bench', words => 'bench', timeout => 60);
+status($boot, 1);
+has($boot, 'its last line', qr/^bench done/m);
+
 # --- Modules
 $boot = boot('a long module string', modules => program() . ' ' . 'a' x 4090);
 refused($boot, qr/a program's name and arguments are longer than 4095 characters/);
