@@ -175,7 +175,7 @@ static void examine_before_paging(page_t pagetable)
           DOCTOR_WRITE, true },
         { "the stack", (size_t)boot_stack, (size_t)(boot_stack_top - boot_stack),
           DOCTOR_WRITE, true },
-        { "the frame table", FRAME_TABLE_BASE, physical_frame_count * sizeof(frame_t),
+        { "the frame table", FRAME_TABLE_BASE, physical_frame_table_length(),
           DOCTOR_WRITE, false },
     };
     const char *trouble;
@@ -213,8 +213,8 @@ static void start_memory(void)
     boot_info_log(&boot_info);
     bench_boot_part("map");
     require(physical_init(&boot_info));
-    printk("boot:   %010zx-%010zx  the frame table, 8 bytes a page\n", physical_frame_table(),
-           physical_frame_table() + physical_frame_count * sizeof(frame_t));
+    printk("boot:   %010zx-%010zx  the frame table, %zu bytes a page\n", physical_frame_table(),
+           physical_frame_table() + physical_frame_table_length(), sizeof(frame_t));
     bench_boot_part("frames");
     start_paging();
     bench_boot_part("paging");

@@ -3,7 +3,7 @@
  *
  * Free frames hang together in lists through a marker at their own start, one
  * list a block of 2 MiB; blocks are ranked by fullness so that single pages come
- * from the fullest. A table of 8 bytes a frame, outside the pages, is the second
+ * from the fullest. A table of 6 bytes a frame, outside the pages, is the second
  * index that the lists are checked against. Memory never handed out is an
  * interval of its block, not yet a list.
  *
@@ -39,7 +39,7 @@ typedef struct frame {
     uint8_t state;      /* frame_state_t */
     uint8_t owner;      /* frame_owner_t */
     uint16_t count;     /* USED: references, saturating; page table: entries in use */
-    uint32_t word;      /* page table: its kernel address, without KERNEL_BIAS */
+    uint16_t slot;      /* page table: which of the window's pages it is */
 } frame_t;
 
 /* At the start of every page in a block's list. */
@@ -138,8 +138,9 @@ void page_hold(page_t page);
 int page_release(page_t page);
 size_t page_count(page_t page);
 
-/* Where the frame table lies in RAM. */
+/* Where the frame table lies in RAM, and its bytes: whole pages. */
 page_t physical_frame_table(void);
+size_t physical_frame_table_length(void);
 
 /* The frame of a page. => NULL: outside the table */
 static inline frame_t *physical_frame(page_t page)

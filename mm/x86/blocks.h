@@ -53,7 +53,7 @@ typedef struct block {
     uint16_t listed;        /* its class, or BLOCK_NONE: in no list */
 } block_t;
 
-static_assert(sizeof(frame_t) == 8, "eight bytes a frame");
+static_assert(sizeof(frame_t) == 6, "six bytes a frame");
 static_assert((BLOCK_PAGES & (BLOCK_PAGES - 1)) == 0, "a power of two");
 static_assert((FREES_KEPT & (FREES_KEPT - 1)) == 0, "its index may wrap");
 static_assert(BLOCK_COUNT < BLOCK_NONE, "block numbers fit in 16 bits");
@@ -120,13 +120,13 @@ static inline uint32_t check_word(page_t page)
     return FREE_PAGE_CHECK ^ (uint32_t)(page >> PAGE_SHIFT);
 }
 
-/* The frame of a page that has one. Its offset in the table is the address over 512. */
+/* The frame of a page that has one. */
 static ALWAYS_INLINE frame_t *frame_at(page_t page)
 {
-    return (frame_t *)(void *)((char *)physical_frames + page / (PAGE_SIZE / sizeof(frame_t)));
+    return &physical_frames[page >> PAGE_SHIFT];
 }
 
-/* State, owner and count in one store; the word stays. */
+/* State, owner and count in one store; the slot stays. */
 static ALWAYS_INLINE void frame_set(frame_t *frame, frame_state_t state, frame_owner_t owner,
                                     uint16_t count)
 {

@@ -69,7 +69,7 @@ static bool has_reserved_bits(uint64_t entry, unsigned level)
  */
 static bool has_kernel_address(page_t pagetable, page_t table, unsigned level)
 {
-    size_t vaddr = (size_t)KERNEL_BIAS + physical_frames[table >> PAGE_SHIFT].word;
+    size_t vaddr = table_slot_address(physical_frames[table >> PAGE_SHIFT].slot);
     page_t found;
 
     if (sound_table[level] == table)

@@ -51,7 +51,7 @@ static void count_ram(const boot_info_t *info)
 /* Find room for the frame table and clear it. */
 static const char *place_frame_table(boot_info_t *info)
 {
-    size_t length = align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
+    size_t length = physical_frame_table_length();
 
     physical.frame_table = boot_info_allocate(info, length, "the frame table",
                                               OWNER_FRAME_TABLE);
@@ -98,4 +98,9 @@ void physical_move_frame_table(void)
 page_t physical_frame_table(void)
 {
     return physical.frame_table;
+}
+
+size_t physical_frame_table_length(void)
+{
+    return align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
 }

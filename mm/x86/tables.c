@@ -22,6 +22,9 @@ enum {
     EARLY_TABLES = 8,
 };
 
+static_assert(DIRECTORY_WINDOW_BASE == TABLE_WINDOW_END, "both windows' slots are one row");
+static_assert(TABLE_SLOTS + TOP_SLOTS <= UINT16_MAX, "a frame can hold a slot's number");
+
 typedef struct window {
     size_t base;
     size_t words;           /* of the bitmap */
@@ -125,7 +128,8 @@ static void map_slot(page_t page, size_t vaddr)
     entry_store(paging_format, at.table, at.index,
                 page | ENTRY_PRESENT | ENTRY_WRITE | paging_state.global |
                 paging_state.no_execute);
-    physical_frames[page >> PAGE_SHIFT].word = (uint32_t)(vaddr - (size_t)KERNEL_BIAS);
+    physical_frames[page >> PAGE_SHIFT].slot =
+        (uint16_t)((vaddr - TABLE_WINDOW_BASE) / PAGE_SIZE);
     physical_frames[page >> PAGE_SHIFT].count = 0;
 }
 
@@ -203,7 +207,7 @@ page_t table_make_top(void)
 
 void table_free(page_t page)
 {
-    size_t vaddr = (size_t)KERNEL_BIAS + physical_frames[page >> PAGE_SHIFT].word;
+    size_t vaddr = table_slot_address(physical_frames[page >> PAGE_SHIFT].slot);
     walk_t at;
     bool covered = kernel_covered(vaddr, &at);
 
@@ -400,7 +404,7 @@ static const char *check_window(const window_t *window, size_t *tables)
             continue;
         frame = &physical_frames[(page_t)(entry & paging_format->frame_mask) >> PAGE_SHIFT];
         if ((frame->owner != OWNER_PAGE_TABLE && frame->owner != OWNER_KERNEL_TABLE) ||
-            (size_t)KERNEL_BIAS + frame->word != vaddr)
+            table_slot_address(frame->slot) != vaddr)
             return "a table's frame does not know its address";
         (*tables)++;
         if (window == &top_window) {

@@ -402,9 +402,7 @@ static int map_low(const boot_info_t *info)
 
 static int map_frame_table(void)
 {
-    size_t length = align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
-
-    for (size_t at = 0; at < length; at += PAGE_SIZE) {
+    for (size_t at = 0; at < physical_frame_table_length(); at += PAGE_SIZE) {
         int err = virtual_map_kernel(FRAME_TABLE_BASE + at, physical_frame_table() + at,
                                      ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL);
         if (err != 0)

@@ -130,12 +130,18 @@ static ALWAYS_INLINE mmu_entry_t entry_to_border(const paging_format_t *format, 
     return (mmu_entry_t)(format->no_execute != 0 ? raw & ~format->no_execute : raw);
 }
 
+/* The address of a slot: both windows count as one. */
+static ALWAYS_INLINE size_t table_slot_address(size_t slot)
+{
+    return TABLE_WINDOW_BASE + slot * PAGE_SIZE;
+}
+
 /* The kernel address that a table has for its life; before paging, where it lies. */
 static ALWAYS_INLINE void *table_address(page_t page)
 {
     if (UNLIKELY(!paging_state.on))
         return cpu_physical_address(page);
-    return (void *)((size_t)KERNEL_BIAS + physical_frames[page >> PAGE_SHIFT].word);
+    return (void *)table_slot_address(physical_frames[page >> PAGE_SHIFT].slot);
 }
 
 /*

@@ -73,9 +73,9 @@ static void examine_breakages(void)
     breaks(space, FAKE_IMAGE_DATA + 0x2000, 0, 2, "the stack", "cannot be written");
     breaks(space, FAKE_IMAGE_BASE, 0, 2, "the code", "can be written, which must be refused");
     breaks(space, FAKE_IMAGE_RODATA, 0, 2, "constants", "can be written, which must be refused");
-    breaks(space, (size_t)KERNEL_BIAS + physical_frame(space)->word, 0, 1, "the code",
+    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 1, "the code",
            "but that is not mapped");
-    breaks(space, (size_t)KERNEL_BIAS + physical_frame(space)->word, 0, 0x1000, "the code",
+    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 0x1000, "the code",
            "but that is another page");
     breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
     breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");

@@ -268,9 +268,9 @@ TEST(physical_reserves_the_frame_table)
     size_t length;
 
     start(&shapes[1]);
-    length = physical_frame_count * sizeof(frame_t);
+    length = physical_frame_table_length();
     CHECK_EQ(physical_frame_count, fake_ram_bytes() / PAGE_SIZE);
-    CHECK_EQ(sizeof(frame_t), 8);
+    CHECK_EQ(sizeof(frame_t), 6);
     CHECK_EQ(physical_figures()->owner[OWNER_FRAME_TABLE], (length + PAGE_MASK) / PAGE_SIZE);
     fake_machine_stop();
 }
@@ -389,7 +389,7 @@ enum misused { FREE, RELEASE, HOLD };
 static void misuse_once(enum misused call, page_t page)
 {
     physical_mem_info_t info = *physical_figures();
-    size_t bytes = physical_frame_count * sizeof(frame_t);
+    size_t bytes = physical_frame_table_length();
     frame_t *frames = malloc(bytes);
     size_t reports = host_misuse_count();
     char address[24];

@@ -93,7 +93,7 @@ static void check_low_page(page_t page)
 /* Every page from KERNEL_BASE up: supervisor, never executable; the frame table is there. */
 static void check_upper_pages(void)
 {
-    size_t frame_table = (physical_frame_count * sizeof(frame_t) + PAGE_MASK) / PAGE_SIZE;
+    size_t frame_table = physical_frame_table_length() / PAGE_SIZE;
     size_t leaves;
 
     second_reader_count_tables(fake_mode(), kernel_pagetable(), FRAME_TABLE_BASE,
@@ -1030,9 +1030,9 @@ TEST(virtual_check_finds_damage)
         frame->count++;                             /* an entry too many */
         CHECK(pagetable_check() != NULL);
         frame->count--;
-        frame->word += PAGE_SIZE;                   /* another table's address */
+        frame->slot++;                              /* another table's address */
         CHECK(pagetable_check() != NULL);
-        frame->word -= PAGE_SIZE;
+        frame->slot--;
         physical_frame(space)->count++;             /* a table too many */
         CHECK(pagetable_check() != NULL);
         physical_frame(space)->count--;
