@@ -80,7 +80,7 @@ static void command_regions(int argc, char **argv)
 static void command_frames(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    physical_log();
+    physical_log_details();
 }
 
 static void command_heap(int argc, char **argv)
@@ -172,8 +172,8 @@ static const struct command {
     const char *text;
 } commands[] = {
     { "help", command_help, "this list" },
-    { "regions", command_regions, "the memory map, and what is taken" },
-    { "frames", command_frames, "physical memory by owner" },
+    { "regions", command_regions, "the memory map, and what of it is taken or bad" },
+    { "frames", command_frames, "physical memory by owner and zone, and what of it is bad" },
     { "heap", command_heap, "the kernel heap: superbuffers, gaps, both trees" },
     { "maps", command_maps, "the areas of the kernel's own space" },
     { "walk", command_walk, "walk ADDRESS: what the processor finds there, level by level" },

@@ -175,4 +175,7 @@ const char *physical_check(void);
 /* Print free + used + reserved = total, and the frames of each owner. */
 void physical_log(void);
 
+/* The same, and zones, the magazine, and where bad frames are. O(frames). */
+void physical_log_details(void);
+
 #endif

@@ -1,8 +1,6 @@
 /*
- * The page allocator's checker, and its report.
+ * The page allocator's checker, and the names of owners.
  */
-#include <kernel/printk.h>
-
 #include "blocks.h"
 
 static const char *const owner_names[OWNER_COUNT] = {
@@ -91,19 +89,4 @@ const char *physical_check(void)
         trouble = check_frames(list_pages);
     splock_unlock(&physical.lock);
     return trouble;
-}
-
-void physical_log(void)
-{
-    const physical_mem_info_t *info = physical_figures();
-
-    printk("frames: free %zu + used %zu + reserved %zu = total %zu (%zu KiB)\n",
-           info->free, info->used, info->reserved, info->total,
-           info->total * (PAGE_SIZE / KIB));
-    for (size_t i = 0; i < OWNER_COUNT; i++) {
-        if (info->owner[i] != 0)
-            printk("frames: %8zu  %s\n", info->owner[i], frame_owner_name(i));
-    }
-    if (info->unmanaged != 0)
-        printk("frames: %8zu  above 3 GiB, not managed\n", info->unmanaged);
 }

@@ -75,8 +75,8 @@ static void examine_breakages(void)
     breaks(space, FAKE_IMAGE_RODATA, 0, 2, "constants", "can be written, which must be refused");
     breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 1, "the code",
            "but that is not mapped");
-    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 0x1000, "the code",
-           "but that is another page");
+    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 0x1000,
+           "the code", "but that is another page");
     breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
     breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");
     breaks(space, FRAME_TABLE_BASE + PAGE_SIZE, 0, 1, "the frame table", "not mapped");
