@@ -28,7 +28,7 @@ O := $(B)/$(MODE)
 KERNEL_SRC := $(sort $(wildcard boot/*.asm boot/*.c kernel/*.c kernel/*.asm kernel/lib/*.c \
               kernel/x86/*.c kernel/x86/*.asm kernel/linux/*.c mm/*.c mm/x86/*.c \
               tests/*.c tests/kernel/*.c tests/bench/kernel_bench.c))
-HOST_KERNEL_SRC := $(wildcard kernel/lib/tree.c kernel/lib/printk.c boot/boot_info.c)
+HOST_KERNEL_SRC := $(wildcard kernel/lib/tree.c kernel/lib/printk.c boot/*.c)
 HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
 HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
               $(filter-out $(HOST_TESTS:%=tests/host/%.c),$(wildcard tests/host/*.c))

@@ -14,6 +14,8 @@
 
 #include "multiboot.h"
 
+enum { BAD_LINES_MAX = 16 };
+
 boot_info_t boot_info;
 
 static const void *at_physical(uint32_t address)
@@ -192,6 +194,27 @@ int boot_info_reserve(boot_info_t *info, uint64_t base, uint64_t end,
     return 0;
 }
 
+int boot_info_retire(boot_info_t *info, uint64_t base, uint64_t end, const char *why)
+{
+    bool joined = false;
+
+    for (size_t i = 0; i < info->reserved_count; i++) {
+        boot_reserved_t *piece = &info->reserved[i];
+
+        if (piece->owner != OWNER_BAD || piece->why != why || piece->base > end ||
+            piece->end < base)
+            continue;
+        base = piece->base < base ? piece->base : base;
+        end = piece->end > end ? piece->end : end;
+        *piece = info->reserved[--info->reserved_count];
+        joined = true;
+        i = (size_t)-1;     /* so long, it may touch another one */
+    }
+    if (!joined && info->reserved_count >= BOOT_RESERVED_MAX - BOOT_RESERVED_SPARE)
+        return -ENOMEM;
+    return boot_info_reserve(info, base, end, why, OWNER_BAD);
+}
+
 /* ---- whole pages of RAM */
 
 /* Some entry says RAM, and none says anything else. */
@@ -324,10 +347,10 @@ static size_t word_length_at(const char *word)
     return length;
 }
 
-const char *boot_info_word(const boot_info_t *info, const char *name, size_t *length)
+/* The word of that name at `word` or after it. => its value, or NULL */
+static const char *find_word(const char *word, const char *name, size_t *length)
 {
     size_t name_length = strlen(name);
-    const char *word = info->words;
 
     while (*word != '\0') {
         size_t word_length;
@@ -348,6 +371,16 @@ const char *boot_info_word(const boot_info_t *info, const char *name, size_t *le
         word += word_length;
     }
     return NULL;
+}
+
+const char *boot_info_word(const boot_info_t *info, const char *name, size_t *length)
+{
+    return find_word(info->words, name, length);
+}
+
+const char *boot_info_next_word(const char *value, const char *name, size_t *length)
+{
+    return find_word(value + word_length_at(value), name, length);
 }
 
 /* ---- the log */
@@ -395,6 +428,12 @@ static bool overlaps_other(const boot_info_t *info, const boot_region_t *region)
     return false;
 }
 
+static void log_reserved(const boot_reserved_t *reserved)
+{
+    printk("boot:   %010llx-%010llx  %s\n", (unsigned long long)reserved->base,
+           (unsigned long long)reserved->end, reserved->why);
+}
+
 void boot_info_log(const boot_info_t *info)
 {
     uint64_t pages = 0;
@@ -418,7 +457,46 @@ void boot_info_log(const boot_info_t *info)
     for (size_t i = 0; i < info->reserved_count; i++) {
         const boot_reserved_t *reserved = &info->reserved[i];
 
-        printk("boot:   %010llx-%010llx  %s\n", (unsigned long long)reserved->base,
-               (unsigned long long)reserved->end, reserved->why);
+        if (reserved->owner != OWNER_BAD)
+            log_reserved(reserved);
     }
+    boot_info_log_bad(info);
+}
+
+/* => the lowest piece of bad RAM at or above `from`, or NULL */
+static const boot_reserved_t *next_bad(const boot_info_t *info, uint64_t from)
+{
+    const boot_reserved_t *next = NULL;
+
+    for (size_t i = 0; i < info->reserved_count; i++) {
+        const boot_reserved_t *piece = &info->reserved[i];
+
+        if (piece->owner == OWNER_BAD && piece->base >= from &&
+            (next == NULL || piece->base < next->base))
+            next = piece;
+    }
+    return next;
+}
+
+void boot_info_log_bad(const boot_info_t *info)
+{
+    const boot_reserved_t *piece = NULL;
+    uint64_t pages = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < info->reserved_count; i++) {
+        if (info->reserved[i].owner != OWNER_BAD)
+            continue;
+        pages += (info->reserved[i].end - info->reserved[i].base) >> PAGE_SHIFT;
+        count++;
+    }
+    if (count == 0)
+        return;
+    printk("boot: bad RAM, never used: %llu pages\n", (unsigned long long)pages);
+    for (size_t i = 0; i < count && i < BAD_LINES_MAX; i++) {
+        piece = next_bad(info, piece != NULL ? piece->end : 0);
+        log_reserved(piece);
+    }
+    if (count > BAD_LINES_MAX)
+        printk("boot:   and %zu more pieces above\n", count - BAD_LINES_MAX);
 }

@@ -3,6 +3,7 @@
  * before it.
  */
 #include <kernel/arguments.h>
+#include <kernel/badram.h>
 #include <kernel/bench.h>
 #include <kernel/boot_info.h>
 #include <kernel/census.h>
@@ -50,6 +51,7 @@ static const struct word {
     { "crash", "crash=WAY: break the kernel on purpose" },
     { "exit", "leave QEMU at the end; exit=poweroff: power off" },
     { "output", "output=e9: a program's output goes to port 0xE9" },
+    { "badram", "badram=ADDRESS,MASK,... or START-END,...: RAM that is never used" },
 };
 
 /* The machine cannot be booted, or was asked for what there is not. */
@@ -208,12 +210,26 @@ static void start_paging(void)
            mmu_can_forbid_execution() ? " and nothing else can be executed" : "");
 }
 
+static void retire_bad_ram(void)
+{
+    const char *trouble = NULL;
+    size_t length;
+    const char *value = boot_info_word(&boot_info, "badram", &length);
+
+    for (; value != NULL && trouble == NULL;
+         value = boot_info_next_word(value, "badram", &length))
+        trouble = badram_retire(&boot_info, value, length);
+    if (trouble != NULL)
+        refuse("badram=%s", trouble);
+}
+
 static void start_memory(void)
 {
+    retire_bad_ram();
     boot_info_log(&boot_info);
     bench_boot_part("map");
     require(physical_init(&boot_info));
-    printk("boot:   %010zx-%010zx  the frame table, %zu bytes a page\n", physical_frame_table(),
+    printk("boot: the frame table: %010zx-%010zx, %zu bytes a page\n", physical_frame_table(),
            physical_frame_table() + physical_frame_table_length(), sizeof(frame_t));
     bench_boot_part("frames");
     start_paging();

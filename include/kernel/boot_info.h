@@ -11,7 +11,8 @@
 
 enum {
     BOOT_REGIONS_MAX = 64,
-    BOOT_RESERVED_MAX = 64,
+    BOOT_RESERVED_MAX = 256,
+    BOOT_RESERVED_SPARE = 8,    /* of them: not for bad RAM, for boot_info_allocate */
     BOOT_RANGES_MAX = 160,
     BOOT_MODULES_MAX = 16,
     BOOT_WORDS_MAX = 1024,      /* bytes of the command line, with its NUL */
@@ -103,6 +104,15 @@ const char *boot_info_fill(boot_info_t *info, uint32_t magic, uint32_t address);
 int boot_info_reserve(boot_info_t *info, uint64_t base, uint64_t end,
                       const char *why, uint8_t owner);
 
+/*
+ * Retire bad RAM: pages [base, end), all of them free, are OWNER_BAD for good.
+ *
+ * => base and end are multiples of PAGE_SIZE; `why` is a constant: pieces that
+ *    touch and have the same one become one entry
+ * => -ENOMEM when the list is full but for BOOT_RESERVED_SPARE
+ */
+int boot_info_retire(boot_info_t *info, uint64_t base, uint64_t end, const char *why);
+
 /* Work out ram[] from region[]. => -ENOMEM if the map is too ragged to hold */
 int boot_info_find_ram(boot_info_t *info);
 
@@ -125,8 +135,11 @@ bool boot_info_next_free(const boot_info_t *info, uint64_t base, uint64_t limit,
  */
 page_t boot_info_allocate(boot_info_t *info, size_t length, const char *why, uint8_t owner);
 
-/* Print who reported each region and what becomes of it. */
+/* Print who reported each region, what becomes of it, and what is taken or bad. */
 void boot_info_log(const boot_info_t *info);
+
+/* Print what is retired, lowest first, 16 pieces at most; nothing if there is none. */
+void boot_info_log_bad(const boot_info_t *info);
 
 /*
  * The value of the word `name=value` or `name` on the command line.
@@ -135,5 +148,8 @@ void boot_info_log(const boot_info_t *info);
  *    length, 0 for a bare word
  */
 const char *boot_info_word(const boot_info_t *info, const char *name, size_t *length);
+
+/* The next word of that name. => value: what the call before returned */
+const char *boot_info_next_word(const char *value, const char *name, size_t *length);
 
 #endif
