@@ -17,6 +17,7 @@
 #include <kernel/linear.h>
 #include <kernel/linux.h>
 #include <kernel/memory.h>
+#include <kernel/memtest.h>
 #include <kernel/monitor.h>
 #include <kernel/panic.h>
 #include <kernel/printk.h>
@@ -52,6 +53,7 @@ static const struct word {
     { "exit", "leave QEMU at the end; exit=poweroff: power off" },
     { "output", "output=e9: a program's output goes to port 0xE9" },
     { "badram", "badram=ADDRESS,MASK,... or START-END,...: RAM that is never used" },
+    { "memtest", "memtest or memtest=PASSES: test the free RAM first" },
 };
 
 /* The machine cannot be booted, or was asked for what there is not. */
@@ -223,10 +225,35 @@ static void retire_bad_ram(void)
         refuse("badram=%s", trouble);
 }
 
+/* => 1 to MEMTEST_PASSES_MAX, or 0 */
+static unsigned parse_passes(const char *text)
+{
+    unsigned passes = 0;
+
+    for (; *text >= '0' && *text <= '9' && passes <= MEMTEST_PASSES_MAX; text++)
+        passes = passes * 10 + (unsigned)(*text - '0');
+    return *text == '\0' && passes <= MEMTEST_PASSES_MAX ? passes : 0;
+}
+
+static void test_ram(void)
+{
+    char value[WORD_MAX];
+    unsigned passes = 1;
+
+    if (!word_value("memtest", value))
+        return;
+    if (*value != '\0')
+        passes = parse_passes(value);
+    if (passes == 0)
+        refuse("memtest=%s: there are memtest, for one pass, and memtest=1 to memtest=99", value);
+    require(memtest_run(&boot_info, passes));
+}
+
 static void start_memory(void)
 {
     retire_bad_ram();
     boot_info_log(&boot_info);
+    test_ram();
     bench_boot_part("map");
     require(physical_init(&boot_info));
     printk("boot: the frame table: %010zx-%010zx, %zu bytes a page\n", physical_frame_table(),

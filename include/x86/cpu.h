@@ -138,6 +138,23 @@ static inline void cpu_copy_page(void *to, const void *from)
     __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
 }
 
+/* One access to a word of RAM, which the compiler neither leaves out nor moves. */
+static inline uint32_t cpu_read_word(const uint32_t *word)
+{
+    return *(const volatile uint32_t *)word;
+}
+
+static inline void cpu_write_word(uint32_t *word, uint32_t value)
+{
+    *(volatile uint32_t *)word = value;
+}
+
+/* Write what the caches hold to RAM and empty them: the next access goes there. */
+static inline void cpu_empty_caches(void)
+{
+    __asm__ volatile("wbinvd" : : : "memory");
+}
+
 /* Let the kernel touch programs' pages, and no longer. => only where SMAP exists */
 static inline void cpu_allow_user_access(void)
 {

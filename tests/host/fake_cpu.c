@@ -82,6 +82,7 @@ static struct {
     uint32_t directory_generation;
     uint64_t clock;
     fake_handler_t *handler;
+    const fake_words_t *words;  /* NULL: RAM is sound */
     sigjmp_buf *expecting;      /* a kernel fault goes there */
     struct sigaction old_action;
 } cpu = { .fd = -1 };
@@ -697,6 +698,31 @@ void cpu_clear_page(void *page)
     memset(page, 0, PAGE_SIZE);
 }
 
+static page_t place_in_ram(const uint32_t *word)
+{
+    return (page_t)((const uint8_t *)word - cpu.view);
+}
+
+uint32_t cpu_read_word(const uint32_t *word)
+{
+    return cpu.words != NULL ? cpu.words->read(place_in_ram(word)) : *word;
+}
+
+void cpu_write_word(uint32_t *word, uint32_t value)
+{
+    if (cpu.words != NULL)
+        cpu.words->write(place_in_ram(word), value);
+    else
+        *word = value;
+}
+
+void cpu_empty_caches(void) { }
+
+void fake_set_words(const fake_words_t *words)
+{
+    cpu.words = words;
+}
+
 void cpu_copy_page(void *to, const void *from)
 {
     size_t vaddr = (size_t)from;
@@ -788,6 +814,7 @@ void fake_cpu_start(size_t ram_bytes, bool long_mode)
     second_reader = (second_reader_t){ .ram = cpu.ram, .ram_bytes = ram_bytes,
                                        .physical_bits = long_mode ? 46 : 36 };
     cpu.handler = NULL;
+    cpu.words = NULL;
     cpu.expecting = NULL;
     flush(true);
     fake_reset_events();

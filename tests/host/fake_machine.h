@@ -106,6 +106,16 @@ size_t fake_ram_bytes(void);
 /* Whether the machine's map has the whole page as RAM, by a plain look at it. */
 bool fake_is_ram(page_t page);
 
+/*
+ * Broken RAM: from now on cpu_read_word and cpu_write_word end here, with the
+ * address of a word, instead of in RAM. NULL: sound again, as at the start.
+ */
+typedef struct fake_words {
+    uint32_t (*read)(page_t address);
+    void (*write)(page_t address, uint32_t value);
+} fake_words_t;
+void fake_set_words(const fake_words_t *words);
+
 /* How the tables are read now, and the space that is current. */
 second_mode_t fake_mode(void);
 page_t fake_cr3(void);

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# The word badram=: bad frames are listed and never handed out, and a value that cannot be is
-# refused.
+# The words badram= and memtest: bad frames are listed and never handed out, a value that cannot
+# be is refused, and a machine whose RAM was tested goes on.
 #
 # usage: bad-ram.t [PART-OF-A-NAME]...
 use strict;
@@ -60,6 +60,23 @@ if ($boot && $boot->{log} =~ /^boot:   00\w+-00(\w+)  a boot module$/m) {
     check($boot, 'it is in the log', !$boot, 'it is not');
 }
 
+# --- The memory test
+$boot = boot('memtest', words => "$whole memtest badram=0x1000000-0x1001000");
+status($boot, 1);
+has($boot, 'it tests all that is free', qr/^memtest: testing 6\d{4} KiB of free RAM$/m);
+has($boot, 'one pass, no bad page', qr/^memtest: pass 1 of 1: 0 pages are bad\n(?!memtest)/m);
+has($boot, 'only the named page is bad', qr/^frames: +1  bad$/m);
+has($boot, 'all of memory can be used', qr/^ok 1 - whole_memory_page_by_page$/m);
+
+$boot = boot('memtest=2', iso => 1, memory => '16M', words => 'memtest=2');
+status($boot, 1);
+has($boot, 'two passes', qr/^memtest: pass 2 of 2: 0 pages are bad$/m);
+has($boot, 'the modules are as they were', qr/^grove: "tour" ended with status 0$/m);
+
+for my $value ('0', '100', '1x') {
+    $boot = boot("memtest=$value", words => "memtest=$value");
+    refused($boot, qr/memtest=$value: there are memtest, for one pass, and memtest=1 to memtest=99/);
+}
 finish();
 
 # The kernel says so and leaves with its status for refusals.

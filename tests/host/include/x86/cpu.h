@@ -31,6 +31,13 @@ void cpu_fill_words(uint32_t *words, size_t count, uint32_t value);
 const uint32_t *cpu_find_other(const uint32_t *words, size_t count, uint32_t value);
 
 /*
+ * => word: in what cpu_physical_address gives. Its RAM may be broken (fake_set_words)
+ */
+uint32_t cpu_read_word(const uint32_t *word);
+void cpu_write_word(uint32_t *word, uint32_t value);
+void cpu_empty_caches(void);
+
+/*
  * => from: a kernel address, or, with paging on, an address below LINEAR_END,
  *    which is read through the fake tables as a supervisor reads
  */
