@@ -11,12 +11,6 @@
 
 #include "walk.h"
 
-/* Call a function with the format in use as a constant. */
-#define WITH_FORMAT(call, ...) \
-    (paging_format == &format_2level ? call(&walk_2level, __VA_ARGS__) \
-     : paging_format == &format_pae  ? call(&walk_pae, __VA_ARGS__) \
-                                     : call(&walk_long, __VA_ARGS__))
-
 enum {
     FLUSH_MAX = 32,         /* pages flushed one by one before all are at once */
     TEMPORARY_SLOTS = 3,
@@ -183,11 +177,8 @@ static ALWAYS_INLINE void change_in(const paging_format_t *format, page_t direct
         walk_t at;
         bool found = walk_down(format, directory, vaddr, 0, &at);
         /* To the end of this table, or of what the missing one would span. */
-        uint64_t span = walk_span(format, found ? 1 : at.level);
-        size_t step = (size_t)(span - (vaddr & (span - 1)));
+        size_t step = walk_step(format, found ? 1 : at.level, vaddr, length);
 
-        if (step > length)
-            step = length;
         if (found) {
             change_table(format, &at, vaddr, step >> PAGE_SHIFT, change, context, flush);
             if (physical_frames[at.page >> PAGE_SHIFT].count == 0)
