@@ -167,8 +167,9 @@ static const char *choose_paging(void)
 
 /* ---- memory */
 
-static void examine_before_paging(page_t pagetable)
+static void examine_before_paging(void)
 {
+    const page_t pagetables[] = { linear_space_directory(), kernel_pagetable() };
     table_place_t places[TABLE_PLACES];
     doctor_item_t items[TABLE_PLACES + 5] = {
         { "the kernel's code", (size_t)image_text, (size_t)(image_rodata - image_text),
@@ -188,7 +189,7 @@ static void examine_before_paging(page_t pagetable)
     for (size_t i = 0; i < TABLE_PLACES; i++)
         items[i + 5] = (doctor_item_t){ places[i].name, places[i].base, places[i].length,
                                         DOCTOR_WRITE, true };
-    trouble = doctor_examine(pagetable, items, ARRAY_LENGTH(items));
+    trouble = doctor_examine(pagetables, ARRAY_LENGTH(pagetables), items, ARRAY_LENGTH(items));
     if (trouble != NULL)
         refuse("the page tables are broken, paging stays off: %s", trouble);
 }
@@ -199,8 +200,7 @@ static void start_paging(void)
     bench_boot_part("tables");
     require(init_linear_space(&boot_info));
     bench_boot_part("linear");
-    examine_before_paging(linear_space_directory());
-    examine_before_paging(kernel_pagetable());
+    examine_before_paging();
     printk("paging: the doctor finds %s in order\n", virtual_format_name());
     bench_boot_part("doctor");
     tables_set_double_fault_space(kernel_pagetable());

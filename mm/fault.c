@@ -42,6 +42,9 @@
 #include <kernel/printk.h>
 #include <kernel/virtual.h>
 
+/* Pages made present at a time: their tables are made first, and there may be few left. */
+enum { RESOLVE_PAGES = 1024 };
+
 /* An access to one page of an area that grants it. */
 typedef struct attempt {
     mspace_t *mspace;
@@ -76,42 +79,62 @@ static inline fault_reason_t put(attempt_t *attempt, mmu_entry_t entry)
     return FAULT_RESOLVED;
 }
 
+static inline bool is_counted(const vma_t *vma, mmu_entry_t entry)
+{
+    return mmu_frame(entry) != kMMU.zero_page && !vma->ops->foreign;
+}
+
+/* An entry goes where nothing was. */
+static inline void count_page(mspace_t *mspace, const vma_t *vma, mmu_entry_t entry)
+{
+    if (!is_counted(vma, entry))
+        return;
+    if ((entry & MMU_OBJECT) != 0)
+        mspace->s_size++;
+    else
+        mspace->p_size++;
+    mspace->phys_pg_count++;
+}
+
 /* Map a frame where nothing was. => its table may have to be made */
 static fault_reason_t put_missing(attempt_t *attempt, mmu_entry_t entry)
 {
     mspace_t *mspace = attempt->mspace;
-    page_t page = mmu_frame(entry);
-    bool counted = page != kMMU.zero_page && !attempt->vma->ops->foreign;
 
     if (attempt->place.entry == NULL) {
         if (mmu_make(mspace->directory, attempt->vaddr, &attempt->place) != 0) {
-            if (counted)
-                page_release(page);
+            if (is_counted(attempt->vma, entry))
+                page_release(mmu_frame(entry));
             return FAULT_NO_MEMORY;
         }
         mspace_account(mspace);
     }
-    if (counted) {
-        if ((entry & MMU_OBJECT) != 0)
-            mspace->s_size++;
-        else
-            mspace->p_size++;
-        mspace->phys_pg_count++;
-    }
+    count_page(mspace, attempt->vma, entry);
     return put(attempt, entry);
+}
+
+/* The entry for a page that has none. => as vma_ops_t's fill */
+static inline int make_entry(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write,
+                             mmu_entry_t *entry)
+{
+    int err;
+
+    *entry = 0;
+    err = vma->ops->fill(mspace, vma, vaddr, write, entry);
+    if (UNLIKELY(err != 0))
+        return err;
+    if ((vma->flags & VMA_WRITE) == 0)
+        *entry &= ~(mmu_entry_t)MMU_WRITE;
+    *entry |= vma_entry_bits(vma);
+    return 0;
 }
 
 static fault_reason_t fill_missing(attempt_t *attempt)
 {
-    vma_t *vma = attempt->vma;
-    mmu_entry_t entry = 0;
-    int err = vma->ops->fill(attempt->mspace, vma, attempt->vaddr, attempt->write, &entry);
+    mmu_entry_t entry;
+    int err = make_entry(attempt->mspace, attempt->vma, attempt->vaddr, attempt->write, &entry);
 
-    if (UNLIKELY(err != 0))
-        return reason_of(err);
-    if ((vma->flags & VMA_WRITE) == 0)
-        entry &= ~(mmu_entry_t)MMU_WRITE;
-    return put_missing(attempt, entry | vma_entry_bits(vma));
+    return LIKELY(err == 0) ? put_missing(attempt, entry) : reason_of(err);
 }
 
 static fault_reason_t bring_back(attempt_t *attempt)
@@ -354,21 +377,64 @@ static fault_reason_t make_present(mspace_t *mspace, vma_t *vma, size_t vaddr, b
     return allows_already(&attempt) ? FAULT_RESOLVED : resolve(&attempt);
 }
 
+/* Pages of an area that get an entry, all by one call of the border. */
+typedef struct population {
+    mspace_t *mspace;
+    vma_t *vma;
+    bool write;
+    bool skip_past_end;     /* pages past the file's end stay empty: no error */
+    size_t count;           /* pages that were empty */
+} population_t;
+
+static int populate_page(void *context, size_t vaddr, mmu_entry_t *entry)
+{
+    population_t *population = context;
+    int err = make_entry(population->mspace, population->vma, vaddr, population->write, entry);
+
+    population->count++;
+    if (err == 0)
+        count_page(population->mspace, population->vma, *entry);
+    return err == -ENXIO && population->skip_past_end ? 0 : err;
+}
+
+static int populate(population_t *population, size_t base, size_t length)
+{
+    mspace_t *mspace = population->mspace;
+    int err = mmu_fill_range(mspace->directory, base, length, populate_page, population);
+
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+    return err;
+}
+
 int fault_populate(mspace_t *mspace, vma_t *vma, size_t base, size_t length)
 {
-    bool write = vma_allows(vma, true, false);
-    int err = 0;
+    population_t population = {
+        .mspace = mspace,
+        .vma = vma,
+        .write = vma_allows(vma, true, false),
+        .skip_past_end = true,
+    };
 
     ASSERT(splock_held(&mspace->lock));
     if ((vma->flags & VMA_RIGHTS) == 0)
         return 0;
-    for (size_t done = 0; done < length && err == 0; done += PAGE_SIZE) {
-        fault_reason_t reason = make_present(mspace, vma, base + done, write);
+    return populate(&population, base, length);
+}
 
-        if (reason != FAULT_PAST_END)
-            err = error_of(reason);
-    }
-    return err;
+/* The same as an access to each page, which the area grants. */
+static fault_reason_t make_range_present(mspace_t *mspace, vma_t *vma, size_t base,
+                                         size_t length, bool write)
+{
+    population_t population = { .mspace = mspace, .vma = vma, .write = write };
+    fault_reason_t reason = reason_of(populate(&population, base, length));
+
+    if (population.count == length >> PAGE_SHIFT)
+        return reason;
+    /* Some had an entry before, which may not allow the access. */
+    for (size_t done = 0; done < length && reason == FAULT_RESOLVED; done += PAGE_SIZE)
+        reason = make_present(mspace, vma, base + done, write);
+    return reason;
 }
 
 int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write)
@@ -385,12 +451,18 @@ int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write)
         return -EFAULT;
     count = ((address - base) + length + PAGE_MASK) >> PAGE_SHIFT;
     splock_lock(&mspace->lock);
-    for (size_t vaddr = base; count > 0 && reason == FAULT_RESOLVED; count--) {
+    for (size_t vaddr = base; count > 0 && reason == FAULT_RESOLVED; ) {
+        size_t step = count < RESOLVE_PAGES ? count : RESOLVE_PAGES;
+
         if (vma == NULL || vaddr >= vma_end(vma))
             reason = look_up(mspace, vaddr, write, false, &vma);
-        if (reason == FAULT_RESOLVED)
-            reason = make_present(mspace, vma, vaddr, write);
-        vaddr += PAGE_SIZE;
+        if (reason != FAULT_RESOLVED)
+            break;
+        if (step > (vma_end(vma) - vaddr) >> PAGE_SHIFT)
+            step = (vma_end(vma) - vaddr) >> PAGE_SHIFT;
+        reason = make_range_present(mspace, vma, vaddr, step << PAGE_SHIFT, write);
+        vaddr += step << PAGE_SHIFT;
+        count -= step;
     }
     splock_unlock(&mspace->lock);
     return error_of(reason);

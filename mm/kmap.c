@@ -36,27 +36,33 @@ static access_t access_of(const vma_t *vma)
     return access;
 }
 
-/* Map all of an area. => 0, or -ENOMEM and nothing is mapped */
-static int map_pages(const vma_t *vma)
+/* Frames of our own for all of an area. => 0, or -ENOMEM and nothing is mapped */
+static int map_own_pages(const vma_t *vma)
 {
     access_t access = access_of(vma);
-    bool foreign = vma->ops->foreign;
-    size_t done = 0;
 
-    while (done < vma->length) {
-        page_t page = foreign ? (page_t)vma->offset + done : page_new(OWNER_KERNEL);
-        int err = !foreign && page == PAGE_NONE
-                  ? -ENOMEM : virtual_map_kernel(vma_base(vma) + done, page, access);
+    for (size_t done = 0; done < vma->length; done += PAGE_SIZE) {
+        page_t page = page_new(OWNER_KERNEL);
+        int err = page == PAGE_NONE ? -ENOMEM
+                                    : virtual_map_kernel(vma_base(vma) + done, page, access);
 
         if (err != 0) {
-            if (!foreign && page != PAGE_NONE)
+            if (page != PAGE_NONE)
                 page_release(page);
             unmap_pages(vma, done);
             return err;
         }
-        done += PAGE_SIZE;
     }
     return 0;
+}
+
+/* Map all of an area. => as map_own_pages */
+static int map_pages(const vma_t *vma)
+{
+    if (vma->ops->foreign)
+        return virtual_map_kernel_range(vma_base(vma), (page_t)vma->offset, vma->length,
+                                        access_of(vma));
+    return map_own_pages(vma);
 }
 
 static void count_pages(mspace_t *kspace, const vma_t *vma, bool more)

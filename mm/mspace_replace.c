@@ -5,8 +5,8 @@
  * anything is taken out:
  *
  *      fill     a frame for each page, in an array          can fail
- *      tables   for each page                               can fail
- *      publish  into empty entries, then over full ones     cannot
+ *      publish  into empty entries, making the tables       can fail
+ *               over full ones                              cannot
  *      areas    old ones out, the new one in                cannot
  */
 #include <kernel/errno.h>
@@ -15,7 +15,7 @@
 #include <kernel/memory.h>
 #include <kernel/panic.h>
 
-/* In filled[]: the page table has it already. No entry is all ones. */
+/* In filled[]: it is in the page table. No entry is all ones. */
 #define PUBLISHED (~(mmu_entry_t)0)
 
 /* The new area and its entries, to be put in the place of others. */
@@ -31,12 +31,11 @@ static bool is_counted(const exchange_t *exchange, mmu_entry_t entry)
     return entry != 0 && mmu_frame(entry) != kMMU.zero_page && !exchange->vma->ops->foreign;
 }
 
-/* Fill all pages of the new area and make their tables. => 0, -ENOMEM, -EIO */
+/* A frame for each page of the new area. => 0, -ENOMEM, -EIO */
 static int fill(exchange_t *exchange, vma_t *vma)
 {
     bool write = vma_allows(vma, true, false);
     mmu_entry_t bits = vma_entry_bits(vma);
-    mmu_place_t place;
     int err = 0;
 
     for (size_t i = 0; i < exchange->count && err == 0; i++) {
@@ -55,12 +54,11 @@ static int fill(exchange_t *exchange, vma_t *vma)
         if (!write)
             entry &= ~(mmu_entry_t)MMU_WRITE;
         exchange->filled[i] = entry | bits;
-        err = mmu_make(exchange->mspace->directory, vaddr, &place);
     }
     return err;
 }
 
-/* Give back what fill got, and the tables that nothing uses. */
+/* Give back what fill got. */
 static void undo_fill(exchange_t *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++)
@@ -68,59 +66,61 @@ static void undo_fill(exchange_t *exchange)
             page_release(mmu_frame(exchange->filled[i]));
 }
 
-static mmu_entry_t keep_entry(void *context, size_t vaddr, mmu_entry_t entry)
+static mmu_entry_t *filled_of(const exchange_t *exchange, size_t vaddr)
 {
-    (void)context;
-    (void)vaddr;
+    return &exchange->filled[(vaddr - vma_base(exchange->vma)) >> PAGE_SHIFT];
+}
+
+/* The new entry of a page, which goes into the page table now. */
+static mmu_entry_t take_filled(exchange_t *exchange, size_t vaddr)
+{
+    mmu_entry_t *filled = filled_of(exchange, vaddr);
+    mmu_entry_t entry = *filled;
+
+    if (is_counted(exchange, entry)) {
+        if ((entry & MMU_OBJECT) != 0)
+            exchange->mspace->s_size++;
+        else
+            exchange->mspace->p_size++;
+    }
+    *filled = PUBLISHED;
     return entry;
+}
+
+static int fill_empty(void *context, size_t vaddr, mmu_entry_t *entry)
+{
+    *entry = take_filled(context, vaddr);
+    return 0;
 }
 
 static mmu_entry_t exchange_foreign(void *context, size_t vaddr, mmu_entry_t entry)
 {
-    const exchange_t *exchange = context;
-    mmu_entry_t new = exchange->filled[(vaddr - vma_base(exchange->vma)) >> PAGE_SHIFT];
-
-    return new == PUBLISHED ? entry : new;
+    return *filled_of(context, vaddr) == PUBLISHED ? entry : take_filled(context, vaddr);
 }
 
 static mmu_entry_t exchange_entry(void *context, size_t vaddr, mmu_entry_t entry)
 {
-    const exchange_t *exchange = context;
-    mmu_entry_t new = exchange->filled[(vaddr - vma_base(exchange->vma)) >> PAGE_SHIFT];
+    exchange_t *exchange = context;
 
-    if (new == PUBLISHED)
+    if (*filled_of(exchange, vaddr) == PUBLISHED)
         return entry;
     mspace_drop_entry(exchange->mspace, entry);
-    return new;
+    return take_filled(exchange, vaddr);
 }
 
-/* Put the new entries into the page table, and take the old ones out. */
-static void publish(exchange_t *exchange, vma_t *first)
+/* Put the new entries into the page table, and take the old ones out. => 0, -ENOMEM */
+static int publish(exchange_t *exchange, vma_t *first)
 {
-    mspace_t *mspace = exchange->mspace;
     size_t base = vma_base(exchange->vma);
-    mmu_place_t place;
+    size_t end = vma_end(exchange->vma);
+    /* Empty entries first: a table must not look unused to the sweep. */
+    int err = mmu_fill_range(exchange->mspace->directory, base, end - base, fill_empty,
+                             exchange);
 
-    for (size_t i = 0; i < exchange->count; i++) {
-        mmu_entry_t entry = exchange->filled[i];
-
-        if (is_counted(exchange, entry)) {
-            if ((entry & MMU_OBJECT) != 0)
-                mspace->s_size++;
-            else
-                mspace->p_size++;
-        }
-        if (entry == 0)
-            continue;
-        /* Empty entries first: a table must not look unused to the sweep. */
-        mmu_find(mspace->directory, base + i * PAGE_SIZE, &place);
-        if (mmu_get(&place) == 0) {
-            mmu_set(&place, entry);
-            exchange->filled[i] = PUBLISHED;
-        }
-    }
-    mspace_change_entries(mspace, first, base, vma_end(exchange->vma), exchange_entry,
-                          exchange_foreign, exchange);
+    if (err == 0)
+        mspace_change_entries(exchange->mspace, first, base, end, exchange_entry,
+                              exchange_foreign, exchange);
+    return err;
 }
 
 /* Replace the pages of the range by those of a new area. => 0, -ENOMEM, -EIO */
@@ -137,14 +137,10 @@ static int exchange_pages(mspace_t *mspace, vma_t *vma, vma_t *first)
     if (exchange.filled == NULL)
         return -ENOMEM;
     err = fill(&exchange, vma);
-    if (err == 0) {
-        publish(&exchange, first);
-    } else {
+    if (err == 0)
+        err = publish(&exchange, first);
+    if (err != 0)
         undo_fill(&exchange);
-        /* Tables that were made for nothing go when a sweep finds them empty. */
-        mspace_change_entries(mspace, NULL, vma_base(vma), vma_end(vma), keep_entry,
-                              keep_entry, NULL);
-    }
     kfree(exchange.filled);
     return err;
 }

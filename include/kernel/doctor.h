@@ -23,12 +23,15 @@ typedef struct doctor_item {
 } doctor_item_t;
 
 /*
- * Check each item; and that every table on the way to one is a table, has no
- * reserved bit set, and can be written at the kernel address that it is known by.
+ * Check each item in each space; and that every table on the way to one is a table,
+ * has no reserved bit set, and is mapped at the kernel address that it is known by.
  *
  * => NULL, or the first broken link as a sentence, valid until the next call
+ * => O(pages of the items), and a few walks a table and space: a table that spaces
+ *    next to each other in the list reach in the same way is looked at once
  */
-const char *doctor_examine(page_t pagetable, const doctor_item_t *items, size_t count);
+const char *doctor_examine(const page_t *pagetables, size_t pagetable_count,
+                           const doctor_item_t *items, size_t item_count);
 
 /*
  * Explain what the processor does with vaddr, level by level, in the log.

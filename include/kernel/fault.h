@@ -56,7 +56,8 @@ fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault);
 
 /*
  * Make pages of an area present that its kind can provide, as a write where the
- * area grants one; those past the file's end are left out. For VMA_RESOLVE.
+ * area grants one; those past the file's end are left out, and those that have an
+ * entry are left as they are. For VMA_RESOLVE.
  *
  * => [base, base + length) lies in the area; mspace->lock is held
  * => 0, -ENOMEM, -EIO; pages done so far stay

@@ -91,6 +91,24 @@ typedef mmu_entry_t mmu_change_t(void *context, size_t vaddr, mmu_entry_t entry)
 void mmu_change_range(page_t directory, size_t base, size_t length,
                       mmu_change_t *change, void *context);
 
+/*
+ * For each entry in [base, base + length) that is 0, put what `fill` gives; all
+ * tables of the range are made before.
+ *
+ * => whole pages of the user part; fill(context, vaddr, &entry) sets the entry, which
+ *    may stay 0, and returns 0, or an error that ends the call
+ * => 0; -ENOMEM, no memory for a table, or -EEXIST, a large page is there: fill was
+ *    not called and nothing changed; fill's error: what was filled before stays, as
+ *    an mmu_change_range over the range finds it
+ * => no table without an entry is left in the range, whatever the result
+ * => nothing is flushed: the processor remembers no entry that was not present
+ * => fill must not look at this space's entries, nor let anyone else change them
+ * => O(tables + entries), one walk a table and pass
+ */
+typedef int mmu_fill_t(void *context, size_t vaddr, mmu_entry_t *entry);
+int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fill,
+                   void *context);
+
 /* Flush one page of the space if it is current. */
 void mmu_flush(page_t directory, size_t vaddr);
 

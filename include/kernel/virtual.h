@@ -77,7 +77,16 @@ page_t current_pagetable(void);
 /* The table of the kernel's own tasks: no user part. */
 page_t kernel_pagetable(void);
 
-/* Kernel addresses, in every space at once. As pagetable_map and _unmap. */
+/*
+ * Let the kernel's [vaddr, vaddr + length) mean [paddr, paddr + length), in every
+ * space at once.
+ *
+ * => whole pages; 0, or -ENOMEM or -EEXIST as pagetable_map, and nothing is mapped
+ * => one walk a table
+ */
+int virtual_map_kernel_range(size_t vaddr, page_t paddr, size_t length, access_t access);
+
+/* One page of the kernel's, as pagetable_map and _unmap. */
 int virtual_map_kernel(size_t vaddr, page_t paddr, access_t access);
 page_t virtual_unmap_kernel(size_t vaddr);
 

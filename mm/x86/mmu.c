@@ -11,12 +11,6 @@
 
 #include "walk.h"
 
-/* Call a function with the format in use as a constant. */
-#define WITH_FORMAT(call, ...) \
-    (paging_format == &format_2level ? call(&walk_2level, __VA_ARGS__) \
-     : paging_format == &format_pae  ? call(&walk_pae, __VA_ARGS__) \
-                                     : call(&walk_long, __VA_ARGS__))
-
 enum {
     FLUSH_MAX = 32,         /* pages flushed one by one before all are at once */
     TEMPORARY_SLOTS = 3,
@@ -183,11 +177,8 @@ static ALWAYS_INLINE void change_in(const paging_format_t *format, page_t direct
         walk_t at;
         bool found = walk_down(format, directory, vaddr, 0, &at);
         /* To the end of this table, or of what the missing one would span. */
-        uint64_t span = walk_span(format, found ? 1 : at.level);
-        size_t step = (size_t)(span - (vaddr & (span - 1)));
+        size_t step = walk_step(format, found ? 1 : at.level, vaddr, length);
 
-        if (step > length)
-            step = length;
         if (found) {
             change_table(format, &at, vaddr, step >> PAGE_SHIFT, change, context, flush);
             if (physical_frames[at.page >> PAGE_SHIFT].count == 0)
@@ -210,6 +201,100 @@ void mmu_change_range(page_t directory, size_t base, size_t length,
     flush_do(&flush);
     if (flush.chain != PAGE_NONE)
         tables_free_chain(directory, flush.chain);
+}
+
+/* ---- filling a range */
+
+/* Make every table of a range. => as tables_make_path; on an error some are made */
+static ALWAYS_INLINE int make_tables_in(const paging_format_t *format, page_t directory,
+                                        size_t vaddr, size_t length)
+{
+    int err = 0;
+
+    while (length > 0 && err == 0) {
+        size_t step = walk_step(format, 1, vaddr, length);
+        walk_t at;
+
+        if (!walk_down(format, directory, vaddr, 0, &at))
+            err = tables_make_path(directory, vaddr, 0, &at);
+        vaddr += step;
+        length -= step;
+    }
+    return err;
+}
+
+/* The entries of one last-level table from `index` on, `count` of them. */
+static ALWAYS_INLINE int fill_table(const paging_format_t *format, const walk_t *at,
+                                    size_t vaddr, size_t count, mmu_fill_t *fill, void *context)
+{
+    frame_t *table = &physical_frames[at->page >> PAGE_SHIFT];
+    size_t used = table->count;
+    int err = 0;
+
+    for (unsigned i = at->index; count-- > 0; i++, vaddr += PAGE_SIZE) {
+        mmu_entry_t entry;
+
+        if (entry_load(format, at->table, i) != 0)
+            continue;
+        err = fill(context, vaddr, &entry);
+        if (err != 0)
+            break;
+        entry_store(format, at->table, i, entry_from_border(format, entry));
+        used += entry != 0;
+    }
+    table->count = (uint16_t)used;
+    return err;
+}
+
+/*
+ * Make the first table and fill all. => the other tables are there; *sparse: one has
+ * no entry
+ */
+static ALWAYS_INLINE int fill_in(const paging_format_t *format, page_t directory, size_t vaddr,
+                                 size_t length, mmu_fill_t *fill, void *context, bool *sparse)
+{
+    int err = 0;
+
+    while (length > 0 && err == 0) {
+        size_t step = walk_step(format, 1, vaddr, length);
+        walk_t at;
+
+        if (UNLIKELY(!walk_down(format, directory, vaddr, 0, &at))) {
+            walk_t made;        /* so that `at` can live in registers */
+
+            err = tables_make_path(directory, vaddr, 0, &made);
+            if (err != 0)
+                break;
+            at = made;
+        }
+        err = fill_table(format, &at, vaddr, step >> PAGE_SHIFT, fill, context);
+        *sparse |= physical_frames[at.page >> PAGE_SHIFT].count == 0;
+        vaddr += step;
+        length -= step;
+    }
+    return err;
+}
+
+static mmu_entry_t keep_entry(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    (void)context;
+    (void)vaddr;
+    return entry;
+}
+
+int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fill,
+                   void *context)
+{
+    bool sparse = false;
+    size_t first = walk_step(paging_format, 1, base, length);
+    int err = WITH_FORMAT(make_tables_in, directory, base + first, length - first);
+
+    if (LIKELY(err == 0))
+        err = WITH_FORMAT(fill_in, directory, base, length, fill, context, &sparse);
+    /* Tables that were made for nothing go when a sweep finds them empty. */
+    if (UNLIKELY(err != 0 || sparse))
+        mmu_change_range(directory, base, length, keep_entry, NULL);
+    return err;
 }
 
 /* ---- temporary slots */

@@ -77,7 +77,7 @@ static window_t *window_of(size_t vaddr)
 
 static bool kernel_covered(size_t vaddr, walk_t *at)
 {
-    return walk_down(paging_format, paging_state.kernel, vaddr, 0, at);
+    return WITH_FORMAT(walk_down, paging_state.kernel, vaddr, 0, at);
 }
 
 /* Put an entry of the top level into every top-level table there is. */
@@ -249,7 +249,7 @@ int tables_make_path(page_t root, size_t vaddr, unsigned target, walk_t *at)
 {
     const paging_format_t *format = paging_format;
 
-    while (!walk_down(format, root, vaddr, target, at)) {
+    while (!WITH_FORMAT(walk_down, root, vaddr, target, at)) {
         page_t table;
 
         if (entry_load(format, at->table, at->index) & ENTRY_PRESENT)

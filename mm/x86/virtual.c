@@ -51,26 +51,66 @@ static mmu_entry_t kernel_bits(access_t access)
            (access & MMU_GLOBAL ? paging_state.global : 0);
 }
 
-static void store_kernel_entry(const walk_t *at, page_t paddr, mmu_entry_t bits)
+/*
+ * Fill `count` entries in a row, from *at on: the first with `entry`, each further
+ * one with a frame `step` bytes on.
+ *
+ * => how many were filled: fewer if one was present already
+ */
+static ALWAYS_INLINE size_t fill_row_in(const paging_format_t *format, const walk_t *at,
+                                        mmu_entry_t entry, size_t step, size_t count)
 {
-    entry_store(paging_format, at->table, at->index,
-                entry_from_border(paging_format, paddr | bits));
+    uint32_t upper = (uint32_t)((entry_from_border(format, entry) ^ entry) >> 32);
+    char *first = (char *)at->table + at->index * format->entry_bytes;
+    char *end = first + count * format->entry_bytes;
+    char *place = first;
+
+#pragma GCC unroll 4
+    for (; place != end; place += format->entry_bytes) {
+        if (*place & ENTRY_PRESENT)
+            break;
+        entry_store_new(format, place, entry, upper);
+        entry += step;
+    }
+    return (size_t)(place - first) / format->entry_bytes;
+}
+
+static size_t fill_row(const walk_t *at, mmu_entry_t entry, size_t step, size_t count)
+{
+    return WITH_FORMAT(fill_row_in, at, entry, step, count);
+}
+
+int virtual_map_kernel_range(size_t vaddr, page_t paddr, size_t length, access_t access)
+{
+    mmu_entry_t bits = kernel_bits(access);
+    size_t done = 0;
+    int err = 0;
+
+    DEBUG_ASSERT(((vaddr | paddr | length) & PAGE_MASK) == 0);
+    while (done < length && err == 0) {
+        size_t count = walk_step(paging_format, 1, vaddr + done, length - done) >> PAGE_SHIFT;
+        size_t filled = 0;
+        walk_t at;
+
+        if (WITH_FORMAT(walk_down, paging_state.kernel, vaddr + done, 0, &at)) {
+            filled = fill_row(&at, (paddr + done) | bits, PAGE_SIZE, count);
+            if (filled < count)
+                err = -EEXIST;
+        } else {
+            err = tables_cover_kernel(vaddr + done);
+        }
+        done += filled * PAGE_SIZE;
+    }
+    while (err != 0 && done > 0) {
+        done -= PAGE_SIZE;
+        virtual_unmap_kernel(vaddr + done);
+    }
+    return err;
 }
 
 int virtual_map_kernel(size_t vaddr, page_t paddr, access_t access)
 {
-    walk_t at;
-
-    DEBUG_ASSERT(((vaddr | paddr) & PAGE_MASK) == 0);
-    if (!walk_down(paging_format, paging_state.kernel, vaddr, 0, &at)) {
-        if (tables_cover_kernel(vaddr) != 0)
-            return -ENOMEM;
-        walk_down(paging_format, paging_state.kernel, vaddr, 0, &at);
-    }
-    if (entry_load(paging_format, at.table, at.index) & ENTRY_PRESENT)
-        return -EEXIST;
-    store_kernel_entry(&at, paddr, kernel_bits(access));
-    return 0;
+    return virtual_map_kernel_range(vaddr, paddr, PAGE_SIZE, access);
 }
 
 page_t virtual_unmap_kernel(size_t vaddr)
@@ -78,7 +118,7 @@ page_t virtual_unmap_kernel(size_t vaddr)
     uint64_t old;
     walk_t at;
 
-    if (!walk_down(paging_format, paging_state.kernel, vaddr, 0, &at))
+    if (!WITH_FORMAT(walk_down, paging_state.kernel, vaddr, 0, &at))
         return NO_TRANSLATION;
     old = entry_load(paging_format, at.table, at.index);
     if ((old & ENTRY_PRESENT) == 0)
@@ -106,10 +146,12 @@ static int share_part(page_t root, page_t table, page_t kernel_table, unsigned l
     uint64_t span = walk_span(format, level);
     uint64_t part_end = (uint64_t)part->base + part->length;
     unsigned count = 1u << format->index_bits[level];
+    const void *their_entries = table_address(kernel_table);
+    void *our_entries = table_address(table);
 
     for (unsigned i = walk_index(format, level, part->base); i < count; i++) {
         uint64_t base = table_base + i * span;
-        uint64_t theirs = entry_load(format, table_address(kernel_table), i);
+        uint64_t theirs = entry_load(format, their_entries, i);
         uint64_t ours;
         int err;
 
@@ -118,19 +160,19 @@ static int share_part(page_t root, page_t table, page_t kernel_table, unsigned l
         if ((theirs & ENTRY_PRESENT) == 0)
             continue;
         if (base >= part->base && base + span <= part_end) {
-            entry_store(format, table_address(table), i, theirs);
+            entry_store(format, our_entries, i, theirs);
             if (table != root)
                 physical_frames[table >> PAGE_SHIFT].count++;
             continue;
         }
-        ours = entry_load(format, table_address(table), i);
+        ours = entry_load(format, our_entries, i);
         if ((ours & ENTRY_PRESENT) == 0) {
             page_t fresh = table_make();
 
             if (fresh == PAGE_NONE)
                 return -ENOMEM;
             ours = fresh | format->table_bits[level];
-            entry_store(format, table_address(table), i, ours);
+            entry_store(format, our_entries, i, ours);
             physical_frames[root >> PAGE_SHIFT].count++;
             if (table != root)
                 physical_frames[table >> PAGE_SHIFT].count++;
@@ -200,20 +242,32 @@ void delete_pagetable(page_t pagetable)
 
 /* ---- mapping */
 
+/* => as pagetable_map; nothing to flush: there was nothing */
+static ALWAYS_INLINE int map_in(const paging_format_t *format, page_t pagetable, size_t vaddr,
+                                mmu_entry_t entry)
+{
+    walk_t at;
+
+    if (UNLIKELY(!walk_down(format, pagetable, vaddr, 0, &at))) {
+        walk_t made;            /* so that `at` can live in registers */
+        int err = tables_make_path(pagetable, vaddr, 0, &made);
+
+        if (err != 0)
+            return err;
+        at = made;
+    }
+    if (entry_load(format, at.table, at.index) != 0)
+        return -EEXIST;
+    entry_store(format, at.table, at.index, entry_from_border(format, entry));
+    physical_frames[at.page >> PAGE_SHIFT].count++;
+    return 0;
+}
+
 int pagetable_map(page_t pagetable, size_t vaddr, page_t paddr, access_t access)
 {
-    mmu_place_t place;
-    int err;
-
     if (in_kernel_part(vaddr))
         return virtual_map_kernel(vaddr, paddr, access);
-    err = mmu_make(pagetable, vaddr, &place);
-    if (err != 0)
-        return err;
-    if (mmu_get(&place) != 0)
-        return -EEXIST;
-    mmu_set(&place, paddr | access | MMU_PRESENT);
-    return 0;
+    return WITH_FORMAT(map_in, pagetable, vaddr, paddr | access | MMU_PRESENT);
 }
 
 typedef struct taken {
@@ -244,47 +298,51 @@ int pagetable_map_linear(page_t pagetable, size_t start, size_t end, access_t ac
 {
     const paging_format_t *format = paging_format;
     size_t large = (size_t)walk_span(format, format->large_level);
+    mmu_entry_t bits = kernel_bits(access);
 
     while (start < end) {
-        mmu_entry_t bits = kernel_bits(access);
+        bool fits = paging_state.large_pages && start % large == 0 && end - start >= large;
+        unsigned level = fits ? format->large_level : 0;
+        size_t span = (size_t)walk_span(format, level);
+        size_t count = (end - start) >> format->shift[level];
+        size_t filled;
+        size_t rest;
         walk_t at;
-        int err;
+        int err = tables_make_path(pagetable, start, level, &at);
 
-        if (paging_state.large_pages && start % large == 0 && end - start >= large) {
-            err = tables_make_path(pagetable, start, format->large_level, &at);
-            if (err != 0)
-                return err;
-            if (entry_load(format, at.table, at.index) & ENTRY_PRESENT)
-                return -EEXIST;
-            store_kernel_entry(&at, start, bits | MMU_LARGE);
-            start += large;
-        } else {
-            err = tables_make_path(pagetable, start, 0, &at);
-            if (err != 0)
-                return err;
-            if (entry_load(format, at.table, at.index) & ENTRY_PRESENT)
-                return -EEXIST;
-            store_kernel_entry(&at, start, bits);
-            start += PAGE_SIZE;
-        }
+        if (err != 0)
+            return err;
+        rest = (1u << format->index_bits[level]) - at.index;
+        if (count > rest)
+            count = rest;
+        filled = fill_row(&at, start | bits | (fits ? MMU_LARGE : 0), span, count);
         if (at.page != pagetable)
-            physical_frames[at.page >> PAGE_SHIFT].count++;
+            physical_frames[at.page >> PAGE_SHIFT].count += (uint16_t)filled;
+        if (filled < count)
+            return -EEXIST;
+        start += filled * span;
     }
     return 0;
 }
 
-page_t get_translation(page_t pagetable, size_t vaddr)
+static ALWAYS_INLINE page_t translate_in(const paging_format_t *format, page_t pagetable,
+                                         size_t vaddr)
 {
     uint64_t entry;
     uint64_t inside;        /* mask of the bits that count within the page */
     walk_t at;
 
-    walk_down(paging_format, pagetable, vaddr, 0, &at);
-    entry = entry_load(paging_format, at.table, at.index);
+    walk_down(format, pagetable, vaddr, 0, &at);
+    entry = entry_load(format, at.table, at.index);
     if ((entry & ENTRY_PRESENT) == 0)
         return NO_TRANSLATION;
-    inside = walk_span(paging_format, at.level) - 1;
-    return (page_t)((entry & paging_format->frame_mask & ~inside) | (vaddr & inside));
+    inside = walk_span(format, at.level) - 1;
+    return (page_t)((entry & format->frame_mask & ~inside) | (vaddr & inside));
+}
+
+page_t get_translation(page_t pagetable, size_t vaddr)
+{
+    return WITH_FORMAT(translate_in, pagetable, vaddr);
 }
 
 /* ---- switching */
@@ -366,35 +424,42 @@ static const char *choose_format(const char *name)
     return NULL;
 }
 
-/* How low RAM may be used: the image by its sections, the rest as data. */
-static access_t low_access(const boot_info_t *info, page_t page)
-{
-    if (page >= info->image_text && page < info->image_rodata)
-        return ACCESS_KERNEL | ACCESS_GLOBAL;
-    if (page >= info->image_rodata && page < info->image_data)
-        return ACCESS_KERNEL | ACCESS_NOEXEC | ACCESS_GLOBAL;
-    return ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL;
-}
-
-/* Low RAM but page 0: virtual = physical, in every space. */
+/* Low RAM: virtual = physical, in every space; the image by its sections. */
 static int map_low(const boot_info_t *info)
 {
+    const access_t data = ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL;
+    const struct low_part {
+        page_t end;
+        bool mapped;
+        access_t access;
+    } parts[] = {
+        { PAGE_SIZE, false, 0 },
+        { VIDEO_BASE, true, data },
+        { VIDEO_END, false, 0 },
+        { info->image_text, true, data },
+        { info->image_rodata, true, ACCESS_KERNEL | ACCESS_GLOBAL },
+        { info->image_data, true, ACCESS_KERNEL | ACCESS_NOEXEC | ACCESS_GLOBAL },
+        { LOW_END, true, data },
+    };
+
     /* All tables for it, now: later ones would not reach every space. */
     for (size_t vaddr = 0; vaddr < LOW_END; vaddr += (size_t)walk_span(paging_format, 1)) {
         if (tables_cover_kernel(vaddr) != 0)
             return -ENOMEM;
     }
-    for (size_t i = 0; i < info->ram_count; i++) {
-        for (uint64_t page = info->ram[i].base;
-             page < info->ram[i].end && page < LOW_END; page += PAGE_SIZE) {
-            int err;
+    for (size_t i = 0; i < info->ram_count && info->ram[i].base < LOW_END; i++) {
+        page_t base = (page_t)info->ram[i].base;
 
-            if (page == 0 || (page >= VIDEO_BASE && page < VIDEO_END))
-                continue;
-            err = virtual_map_kernel((size_t)page, (page_t)page,
-                                     low_access(info, (page_t)page));
+        for (size_t k = 0; k < ARRAY_LENGTH(parts); k++) {
+            page_t end = info->ram[i].end < parts[k].end ? (page_t)info->ram[i].end
+                                                         : parts[k].end;
+            int err = 0;
+
+            if (base < end && parts[k].mapped)
+                err = virtual_map_kernel_range(base, base, end - base, parts[k].access);
             if (err != 0)
                 return err;
+            base = base < end ? end : base;
         }
     }
     return 0;
@@ -402,13 +467,9 @@ static int map_low(const boot_info_t *info)
 
 static int map_frame_table(void)
 {
-    for (size_t at = 0; at < physical_frame_table_length(); at += PAGE_SIZE) {
-        int err = virtual_map_kernel(FRAME_TABLE_BASE + at, physical_frame_table() + at,
-                                     ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL);
-        if (err != 0)
-            return err;
-    }
-    return 0;
+    return virtual_map_kernel_range(FRAME_TABLE_BASE, physical_frame_table(),
+                                    physical_frame_table_length(),
+                                    ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL);
 }
 
 const char *virtual_init(const boot_info_t *info, const char *format)

@@ -65,6 +65,12 @@ static const paging_format_t walk_long = {
     .no_execute = 1ull << 63,
 };
 
+/* Call a function with the format in use as a constant. */
+#define WITH_FORMAT(call, ...) \
+    (paging_format == &format_2level ? call(&walk_2level, __VA_ARGS__) \
+     : paging_format == &format_pae  ? call(&walk_pae, __VA_ARGS__) \
+                                     : call(&walk_long, __VA_ARGS__))
+
 /* Where a walk stopped. */
 typedef struct walk {
     void *table;            /* the table's kernel address */
@@ -84,6 +90,16 @@ static ALWAYS_INLINE unsigned walk_index(const paging_format_t *format, unsigned
 static ALWAYS_INLINE uint64_t walk_span(const paging_format_t *format, unsigned level)
 {
     return 1ull << format->shift[level];
+}
+
+/* Of [vaddr, vaddr + length), the bytes that lie under one entry of the level. */
+static ALWAYS_INLINE size_t walk_step(const paging_format_t *format, unsigned level,
+                                      size_t vaddr, size_t length)
+{
+    uint64_t span = walk_span(format, level);
+    size_t step = (size_t)(span - (vaddr & (span - 1)));
+
+    return step < length ? step : length;
 }
 
 static ALWAYS_INLINE uint64_t entry_load(const paging_format_t *format, const void *table,
@@ -111,6 +127,20 @@ static ALWAYS_INLINE void entry_store(const paging_format_t *format, void *table
         low[1] = (uint32_t)(entry >> 32);
         *low = (uint32_t)entry;
     }
+}
+
+/*
+ * The same where no present entry is. => upper: of the upper word, what `entry`
+ * cannot hold
+ */
+static ALWAYS_INLINE void entry_store_new(const paging_format_t *format, void *place,
+                                          mmu_entry_t entry, uint32_t upper)
+{
+    volatile uint32_t *low = place;
+
+    if (format->entry_bytes == 8)
+        low[1] = (uint32_t)((uint64_t)entry >> 32) | upper;
+    *low = (uint32_t)entry;
 }
 
 /* Between the border's form of an entry and the format's (last level only). */

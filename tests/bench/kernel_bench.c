@@ -356,20 +356,20 @@ static mmu_entry_t forbid_writing(void *context, size_t vaddr, mmu_entry_t entry
     return entry & ~(mmu_entry_t)MMU_WRITE;
 }
 
+static int put_frame(void *context, size_t vaddr, mmu_entry_t *entry)
+{
+    (void)vaddr;
+    *entry = *(page_t *)context | USER_ACCESS | MMU_PRESENT;
+    return 0;
+}
+
 /* Map `count` pages, all of them to one frame. => false: no memory for a table */
 static bool map_batch(page_t space, size_t count, page_t frame)
 {
-    for (size_t i = 0; i < count; i++) {
-        mmu_place_t place;
-
-        if (mmu_make(space, PLACE + i * PAGE_SIZE, &place) != 0)
-            return false;
-        mmu_set(&place, frame | USER_ACCESS | MMU_PRESENT);
-    }
-    return true;
+    return mmu_fill_range(space, PLACE, count * PAGE_SIZE, put_frame, &frame) == 0;
 }
 
-/* As map_batch, the other way; the tables stay. */
+/* One entry at a time. => the tables stay */
 static void clear_batch(page_t space, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -387,7 +387,7 @@ static void print_range(const char *name, size_t count, cost_t cost)
     print_total(with_count(name, count), ".full", cost.full_flushes);
 }
 
-/* One entry at a time with mmu_set, then ranges with mmu_change_range. */
+/* Ranges with mmu_fill_range and mmu_change_range; cleared one at a time with mmu_set. */
 static const char *measure_batch(page_t space, size_t count, page_t frame)
 {
     bool made;

@@ -25,7 +25,7 @@ static const doctor_item_t items[] = {
 
 static const char *examine(page_t space)
 {
-    return doctor_examine(space, items, ARRAY_LENGTH(items));
+    return doctor_examine(&space, 1, items, ARRAY_LENGTH(items));
 }
 
 /* The entry, or the one above it, as a word in RAM. */
@@ -63,6 +63,7 @@ static void breaks(page_t space, size_t vaddr, unsigned above, uint32_t bits,
 static void examine_breakages(void)
 {
     page_t space = kernel_pagetable();
+    size_t address = TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE;
 
     CHECK_OK(examine(space));
     breaks(space, FAKE_IMAGE_BASE, 0, 1, "the code", "not mapped");
@@ -73,10 +74,8 @@ static void examine_breakages(void)
     breaks(space, FAKE_IMAGE_DATA + 0x2000, 0, 2, "the stack", "cannot be written");
     breaks(space, FAKE_IMAGE_BASE, 0, 2, "the code", "can be written, which must be refused");
     breaks(space, FAKE_IMAGE_RODATA, 0, 2, "constants", "can be written, which must be refused");
-    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 1, "the code",
-           "but that is not mapped");
-    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 0x1000,
-           "the code", "but that is another page");
+    breaks(space, address, 0, 1, "the code", "but that is not mapped");
+    breaks(space, address, 0, 0x1000, "the code", "but that is another page");
     breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
     breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");
     breaks(space, FRAME_TABLE_BASE + PAGE_SIZE, 0, 1, "the frame table", "not mapped");
@@ -99,6 +98,11 @@ TEST(doctor_finds_the_first_broken_link)
             *high ^= 0x00000010u;
             CHECK(has(examine(kernel_pagetable()), "has a reserved bit set"));
             *high ^= 0x00000010u;
+            high = entry_of(kernel_pagetable(), FRAME_TABLE_BASE, 0) + 1;
+            *high ^= 0x00000010u;
+            CHECK(has(examine(kernel_pagetable()), "the frame table"));
+            CHECK(has(examine(kernel_pagetable()), "has a reserved bit set"));
+            *high ^= 0x00000010u;
         }
         fake_machine_stop();
     }
@@ -110,6 +114,83 @@ TEST(doctor_says_what_is_wrong)
         fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i],
                                              .lacks = FAKE_NO_NX });
         examine_breakages();
+        fake_machine_stop();
+    }
+}
+
+/*
+ * One page in two spaces, each with a table of its own for it; and a kernel table in
+ * both, reached by entries of their own.
+ */
+TEST(doctor_examines_every_space)
+{
+    static const doctor_item_t item = { "the page", 0x40000000, PAGE_SIZE, DOCTOR_WRITE, false };
+    static const doctor_item_t shared = { "the frame table", FRAME_TABLE_BASE, PAGE_SIZE,
+                                          DOCTOR_WRITE, false };
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space[2], page;
+        uint32_t *above;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
+        page = page_new(OWNER_ANON);
+        for (size_t k = 0; k < 2; k++) {
+            space[k] = create_pagetable();
+            CHECK_EQ(pagetable_map(space[k], 0x40000000, page, ACCESS_WRITE), 0);
+        }
+        CHECK_OK(doctor_examine(space, 2, &item, 1));
+        for (size_t k = 0; k < 2; k++) {
+            uint32_t *entry = entry_of(space[k], 0x40000000, 0);
+
+            *entry &= ~2u;
+            CHECK(has(doctor_examine(space, 2, &item, 1), "cannot be written"));
+            *entry &= ~1u;
+            CHECK(has(doctor_examine(space, 2, &item, 1), "not mapped"));
+            *entry |= 3;
+        }
+        CHECK_OK(doctor_examine(space, 2, &item, 1));
+        CHECK_OK(doctor_examine(space, 2, &shared, 1));
+        /* In PAE that is a top entry, which says nothing of writing. */
+        above = entry_of(space[1], FRAME_TABLE_BASE, i == 0 ? 1 : 2);
+        *above &= ~2u;
+        CHECK_EQ(has(doctor_examine(space, 2, &shared, 1), "cannot be written"), i != 1);
+        *above |= i == 1 ? 0 : 2;
+        for (size_t k = 0; k < 2; k++) {
+            CHECK_EQ(pagetable_unmap(space[k], 0x40000000), page);
+            delete_pagetable(space[k]);
+        }
+        page_release(page);
+        fake_machine_stop();
+    }
+}
+
+/* Several tables: the first page that is wrong is named, wherever it is. */
+TEST(doctor_names_the_first_wrong_page)
+{
+    static const size_t at[] = { 0, 1, 100, 511, 512, 1023, 1024, 1029 };
+    static const doctor_item_t item = { "the room", KSPACE_BASE + 0x3000000, 1030 * PAGE_SIZE,
+                                        DOCTOR_WRITE, false };
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
+        space = kernel_pagetable();
+        CHECK_EQ(virtual_map_kernel_range(item.vaddr, 0xfd000000, item.length,
+                                          ACCESS_WRITE | ACCESS_NOEXEC), 0);
+        CHECK_OK(doctor_examine(&space, 1, &item, 1));
+        for (size_t k = 0; k < ARRAY_LENGTH(at); k++) {
+            uint32_t *entry = entry_of(space, item.vaddr + at[k] * PAGE_SIZE, 0);
+            char expected[64];
+
+            format_text(expected, sizeof(expected), "address %#zx cannot be written",
+                        item.vaddr + at[k] * PAGE_SIZE);
+            *entry ^= 2;
+            CHECK(has(doctor_examine(&space, 1, &item, 1), expected));
+            *entry ^= 2;
+        }
+        for (size_t done = 0; done < item.length; done += PAGE_SIZE)
+            CHECK_EQ(virtual_unmap_kernel(item.vaddr + done), 0xfd000000 + done);
         fake_machine_stop();
     }
 }

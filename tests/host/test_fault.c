@@ -568,6 +568,33 @@ TEST(fault_stack_areas_grow_only_above_the_limit)
 
 /* ---- resolve */
 
+/* Several tables, in which pages of each kind are there already. */
+TEST(mspace_resolve_brings_what_is_not_there_yet)
+{
+    FOR_EACH_FORMAT(format) {
+        mspace_t *ms = space_start(*format, 1500);
+        page_t own;
+
+        space_map(ms, AT(0), PAGES(1500), ANON_RW);
+        CHECK_EQ(space_byte(AT(3)), 0);             /* the zero frame, read-only */
+        CHECK_EQ(space_byte(AT(1400)), 0);
+        CHECK(space_write(AT(700), 7));
+        own = mmu_frame(entry_at(ms, AT(700)));
+        CHECK_EQ(mspace_resolve(ms, AT(1), PAGES(1498), true), 0);
+        CHECK_EQ(ms->p_size, 1498);
+        CHECK_EQ(mmu_frame(entry_at(ms, AT(700))), own);
+        CHECK_EQ(entry_at(ms, AT(0)), 0);
+        CHECK_EQ(entry_at(ms, AT(1499)), 0);
+        CHECK_OK(mspace_check(ms));
+        fake_reset_events();
+        for (size_t page = 1; page < 1499; page++)
+            CHECK(space_write(AT(page), 1));
+        CHECK_EQ(fake_events.faults, 0);
+        CHECK_EQ(mspace_unmap(ms, AT(0), PAGES(1500)), 0);
+        space_stop(ms);
+    }
+}
+
 TEST(mspace_resolve_ranges)
 {
     static const struct { size_t address; size_t length; bool write; int expected; } cases[] = {

@@ -757,6 +757,48 @@ static void step_range(void)
         CHECK_EQ(range.space->entry[range.next++], 0);
 }
 
+static int fill(void *context, size_t vaddr, mmu_entry_t *entry)
+{
+    range_t *range = context;
+    size_t slot = range->next;
+
+    while (slot < range->end && range->space->entry[slot] != 0)
+        slot++;
+    /* Pages between the clusters stay empty. */
+    *entry = 0;
+    if (slot == range->end || slot_address(slot) != vaddr)
+        return 0;
+    if (range->kind == 0 && test_random_below(8) == 0)
+        return -EIO;
+    if (range->kind != 1)
+        *entry = any_entry();
+    range->space->entry[slot] = *entry;
+    range->next = slot + 1;
+    return 0;
+}
+
+static void step_fill(void)
+{
+    size_t first = test_random_below(SLOTS);
+    size_t left = CLUSTER - first % CLUSTER;
+    size_t count = 1 + test_random_below(left);
+    range_t range = { any_space(), test_random_below(4), first, first + count };
+    bool may_fail = test_random_below(10) == 0;
+    int error;
+
+    if (range.space->root == PAGE_NONE)
+        return;
+    if (may_fail)
+        physical_fail_after(1 + test_random_below(3));
+    error = mmu_fill_range(range.space->root, slot_address(first), count * PAGE_SIZE, fill,
+                           &range);
+    physical_fail_after(0);
+    if (error == -ENOMEM)
+        CHECK(may_fail && range.next == first);
+    else
+        CHECK(error == 0 || (error == -EIO && range.kind == 0));
+}
+
 /* A program touches a page: what happens is what the model says, and nothing older. */
 static void step_access(void)
 {
@@ -865,6 +907,8 @@ static void random_step(void)
         step_set();
     else if (die < 570)
         step_range();
+    else if (die < 610)
+        step_fill();
     else if (die < 900)
         step_access();
     else if (die < 950)

@@ -53,7 +53,7 @@ static const char *examine_with(page_t space, const doctor_item_t *item, unsigne
 {
     page_t table;
     uint64_t sound = physical_entry(space, PLACE, level, &table, &entry);
-    const char *sentence = doctor_examine(space, item, 1);
+    const char *sentence = doctor_examine(&space, 1, item, 1);
 
     physical_entry(space, PLACE, level, &table, &sound);
     return sentence;
@@ -73,9 +73,10 @@ TEST(doctor_finds_nothing_in_sound_tables)
         { "the frame table", FRAME_TABLE_BASE, PAGE_SIZE, DOCTOR_WRITE, false },
     };
     page_t space = patient();
+    const page_t both[] = { space, kernel_pagetable() };
 
-    CHECK_OK(doctor_examine(space, items, ARRAY_LENGTH(items)));
-    CHECK_OK(doctor_examine(kernel_pagetable(), items + 1, ARRAY_LENGTH(items) - 1));
+    CHECK_OK(doctor_examine(&space, 1, items, ARRAY_LENGTH(items)));
+    CHECK_OK(doctor_examine(both, ARRAY_LENGTH(both), items + 1, ARRAY_LENGTH(items) - 1));
     discharge(space);
 }
 
@@ -180,7 +181,7 @@ TEST(doctor_looks_at_every_page_of_every_item)
         { "two pages", PLACE + 5, PAGE_SIZE, DOCTOR_READ, false },
     };
     page_t space = patient();
-    const char *sentence = doctor_examine(space, items, ARRAY_LENGTH(items));
+    const char *sentence = doctor_examine(&space, 1, items, ARRAY_LENGTH(items));
     char expected[64];
 
     format_text(expected, sizeof(expected), "two pages: address %#zx is not mapped",
