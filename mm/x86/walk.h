@@ -211,7 +211,16 @@ const char *tables_check(void);
 
 /* ---- virtual.c */
 
-/* One space: its tables' counts, and that it has the kernel's part. */
+/* The parts of every space that are the kernel's: [base, base + length). */
+typedef struct kernel_part {
+    size_t base;
+    size_t length;
+} kernel_part_t;
+
+enum { KERNEL_PARTS = 2 };
+extern const kernel_part_t kernel_parts[KERNEL_PARTS];
+
+/* virtual_check.c: one space: its tables' counts, and that it has the kernel's part. */
 const char *pagetable_check_one(page_t pagetable);
 
 /* mmu.c: find the temporary slots' entries. => once paging is on */

@@ -63,6 +63,7 @@ static void breaks(page_t space, size_t vaddr, unsigned above, uint32_t bits,
 static void examine_breakages(void)
 {
     page_t space = kernel_pagetable();
+    size_t known_by = TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE;
 
     CHECK_OK(examine(space));
     breaks(space, FAKE_IMAGE_BASE, 0, 1, "the code", "not mapped");
@@ -73,10 +74,8 @@ static void examine_breakages(void)
     breaks(space, FAKE_IMAGE_DATA + 0x2000, 0, 2, "the stack", "cannot be written");
     breaks(space, FAKE_IMAGE_BASE, 0, 2, "the code", "can be written, which must be refused");
     breaks(space, FAKE_IMAGE_RODATA, 0, 2, "constants", "can be written, which must be refused");
-    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 1, "the code",
-           "but that is not mapped");
-    breaks(space, TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE, 0, 0x1000, "the code",
-           "but that is another page");
+    breaks(space, known_by, 0, 1, "the code", "but that is not mapped");
+    breaks(space, known_by, 0, 0x1000, "the code", "but that is another page");
     breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
     breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");
     breaks(space, FRAME_TABLE_BASE + PAGE_SIZE, 0, 1, "the frame table", "not mapped");
