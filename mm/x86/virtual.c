@@ -415,6 +415,8 @@ const char *virtual_init(const boot_info_t *info, const char *format)
         trouble = tables_init();
     if (trouble != NULL)
         return trouble;
+    paging_state.read_only_base = info->image_text;
+    paging_state.read_only_end = info->image_data;
     if (map_low(info) != 0 || map_frame_table() != 0 ||
         tables_cover_kernel(TEMPORARY_BASE) != 0)
         return "there is not enough memory for the kernel's page tables";
