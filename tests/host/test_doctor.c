@@ -113,6 +113,34 @@ TEST(doctor_says_what_is_wrong)
     }
 }
 
+/* A page is open to programs if every level that can say so does. */
+TEST(doctor_rights_are_those_of_all_levels)
+{
+    static const doctor_item_t item = { "the page", GIB, 1, DOCTOR_WRITE, false };
+    static const unsigned levels[FORMATS] = { 1, 1, 3 };    /* not the top one of PAE */
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space, page;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
+        space = create_pagetable();
+        page = page_new(OWNER_ANON);
+        CHECK_EQ(pagetable_map(space, GIB, page, ACCESS_USER | ACCESS_WRITE), 0);
+        CHECK(has(doctor_examine(space, &item, 1), "open to programs"));
+        for (unsigned above = 1; above <= levels[i]; above++) {
+            *entry_of(space, GIB, above) ^= 4;
+            CHECK_OK(doctor_examine(space, &item, 1));
+            *entry_of(space, GIB, above) ^= 2;
+            CHECK(has(doctor_examine(space, &item, 1), "cannot be written"));
+            *entry_of(space, GIB, above) ^= 6;
+        }
+        CHECK_EQ(pagetable_unmap(space, GIB), page);
+        page_release(page);
+        delete_pagetable(space);
+        fake_machine_stop();
+    }
+}
+
 /* ---- the walk, explained */
 
 static char log_text[4096];
