@@ -22,6 +22,12 @@ static void only_by_name(void)
 TEST(broken_leak_of_a_frame)
 {
     only_by_name();
+    CHECK(alloc_physical_page(OWNER_KERNEL) != PAGE_NONE);
+}
+
+TEST(broken_program_frame_without_a_program)
+{
+    only_by_name();
     CHECK(alloc_physical_page(OWNER_ANON) != PAGE_NONE);
 }
 
