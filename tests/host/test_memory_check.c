@@ -2,13 +2,10 @@
  * The checker of references: frames, entries and files are made to disagree, and
  * its sentence is read.
  */
-#include <kernel/errno.h>
 #include <kernel/pagecache.h>
 #include <kernel/printk.h>
 #include <kernel/virtual.h>
 #include <space_model.h>
-
-#include <string.h>
 
 static mmu_entry_t entry_at(mspace_t *ms, size_t vaddr)
 {
@@ -201,6 +198,10 @@ TEST(memory_check_pages_of_files)
         physical_frame(stranger)->state = FRAME_USED;
         CHECK_OK(memory_check());
 
+        pagecache_empty(&file[1].ino);                  /* all its pages are mapped */
+        CHECK_EQ(file[1].ino.page_slots, 4);
+        CHECK_OK(memory_check());
+
         /* Files leave the row of those with pages: in the midst, first, last. */
         CHECK_EQ(mspace_unmap(ms, AT(8), PAGES(4)), 0);
         CHECK_OK(memory_check());
@@ -227,9 +228,12 @@ TEST(memory_check_pages_of_files)
 TEST(memory_check_all_of_memory)
 {
     fake_config_t config = { .level = FAKE_MEMORY, .format = "pae", .megabytes = 40 };
-    mspace_t *ms = space_start_on(&config, 20000);
+    mspace_t *ms = space_start_on(&config, 20008);
+    test_file_t file;
     size_t pages = 0;
 
+    test_file_init(&file, "file", PAGES(4));
+    CHECK(mspace_map(ms, AT(20000), PAGES(4), &file.ino, 0, 0, FILE_RO | VMA_RESOLVE) != NULL);
     space_map(ms, AT(0), PAGES(20000), ANON_RW);
     while (mspace_resolve(ms, AT(pages), PAGE_SIZE, true) == 0)
         pages++;
@@ -244,5 +248,7 @@ TEST(memory_check_all_of_memory)
         page_release(page);
     }
     CHECK_OK(memory_check());
+    CHECK_EQ(mspace_unmap(ms, AT(20000), PAGES(4)), 0);
+    inode_release(&file.ino);
     space_stop(ms);
 }
