@@ -42,8 +42,12 @@ static bool is_last(uint64_t entry, unsigned level)
            (level == paging_format->large_level && (entry & ENTRY_LARGE) != 0);
 }
 
-/* The part of the kernel's that [base, base + span) meets, as indexes see it. => NULL: none */
-static const kernel_part_t *part_of(uint64_t base, uint64_t span, bool *whole)
+/*
+ * Whether [base, base + span) meets the kernel's part, as indexes see addresses.
+ *
+ * => *inside: it is all the kernel's
+ */
+static bool meets_kernel_part(uint64_t base, uint64_t span, bool *inside)
 {
     const paging_format_t *format = paging_format;
     unsigned top = format->levels - 1u;
@@ -53,11 +57,11 @@ static const kernel_part_t *part_of(uint64_t base, uint64_t span, bool *whole)
         uint64_t start = kernel_parts[i].base & (addresses - 1);
         uint64_t end = start + kernel_parts[i].length;
 
-        *whole = base >= start && base + span <= end;
+        *inside = base >= start && base + span <= end;
         if (base < end && start < base + span)
-            return &kernel_parts[i];
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 /* ---- the kernel's own table */
@@ -88,9 +92,9 @@ static const char *check_kernel_table(page_t table, unsigned level, uint64_t tab
     for (unsigned i = 0; i < 1u << format->index_bits[level] && trouble == NULL; i++) {
         uint64_t base = table_base + i * span;
         uint64_t entry = entry_load(format, table_address(table), i);
-        bool whole;
+        bool inside;
 
-        if (part_of(base, span, &whole) == NULL)
+        if (!meets_kernel_part(base, span, &inside))
             trouble = entry == 0 ? NULL : "the kernel's own table has a user part";
         else if (is_last(entry, level))
             trouble = check_kernel_page(entry);
@@ -135,12 +139,12 @@ static const char *check_table(page_t table, page_t kernel_table, unsigned level
         uint64_t ours = entry_load(format, table_address(table), i);
         uint64_t theirs = kernel_table == PAGE_NONE ? 0 :
                           entry_load(format, table_address(kernel_table), i);
-        bool whole = false;
+        bool inside;
 
         used += ours != 0;
         if ((theirs & ENTRY_PRESENT) != 0 && (ours & ENTRY_PRESENT) == 0)
             trouble = "a space lacks a table of the kernel's part";
-        else if (level > 0 && part_of(base, span, &whole) != NULL && whole)
+        else if (level > 0 && meets_kernel_part(base, span, &inside) && inside)
             trouble = ((ours ^ theirs) & ~(uint64_t)ENTRY_ACCESSED) == 0 ? NULL :
                       "a space has another table in the kernel's part";
         else if (is_last(ours, level))

@@ -2,7 +2,6 @@
  * The checker of page tables: tables are damaged on purpose, and its sentence is
  * read.
  */
-#include <kernel/errno.h>
 #include <kernel/layout.h>
 #include <kernel/linear.h>
 #include <kernel/physical.h>

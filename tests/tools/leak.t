@@ -18,6 +18,7 @@ my @broken = (
     ['owner_of_a_frame', 'an owner\'s count of pages is wrong'],
     ['free_list', 'a page in the magazine has another state|a listed page is not free in the frame table'],
     ['kernel_page_is_open', 'a kernel page is open to programs'],
+    ['constants_are_writable', 'the kernel\'s text or constants can be written'],
     ['kernel_page_is_writable_and_executable', 'a kernel page is writable and executable'],
     ['heap', 'the registry of a superbuffer is damaged'],
 );
