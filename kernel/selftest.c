@@ -23,6 +23,8 @@ const char *selftest_check(void)
         trouble = kheap_check(&kernel_heap);
     if (trouble == NULL)
         trouble = mspace_check(kMMU.kspace);
+    if (trouble == NULL)
+        trouble = memory_check();
     return trouble;
 }
 

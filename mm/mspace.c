@@ -8,6 +8,7 @@
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/memory.h>
+#include <kernel/pagecache.h>
 #include <kernel/panic.h>
 #include <kernel/virtual.h>
 
@@ -38,6 +39,7 @@ const char *memory_init(void)
     if (zero_page == PAGE_NONE)
         return "There is no memory for the page of zeroes.";
     mmu_clear_page(zero_page);
+    pagecache_init();
     init_mspace(&kernel_mspace, PAGE_NONE, KSPACE_BASE, KSPACE_END);
     kMMU = (struct kMMU){
         .page_size = PAGE_SIZE,

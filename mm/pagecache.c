@@ -8,6 +8,14 @@
 #include <kernel/pagecache.h>
 #include <kernel/panic.h>
 
+/* The files that have a table of pages. */
+static inode_t *cached_files;
+
+void pagecache_init(void)
+{
+    cached_files = NULL;
+}
+
 /* How many pages the file has, the last one maybe in part. */
 static uint64_t pages_of(const inode_t *ino)
 {
@@ -24,7 +32,24 @@ static int make_slots(inode_t *ino)
     if (ino->pages == NULL)
         return -ENOMEM;
     ino->page_slots = (size_t)count;
+    ino->next_cached = cached_files;
+    ino->link_cached = &cached_files;
+    if (cached_files != NULL)
+        cached_files->link_cached = &ino->next_cached;
+    cached_files = ino;
     return 0;
+}
+
+static void free_slots(inode_t *ino)
+{
+    if (ino->pages == NULL)
+        return;
+    *ino->link_cached = ino->next_cached;
+    if (ino->next_cached != NULL)
+        ino->next_cached->link_cached = ino->link_cached;
+    kfree(ino->pages);
+    ino->pages = NULL;
+    ino->page_slots = 0;
 }
 
 static int read_in(inode_t *ino, size_t index)
@@ -70,6 +95,14 @@ page_t pagecache_peek(inode_t *ino, size_t index)
     return page;
 }
 
+void pagecache_visit(pagecache_visit_t *visit, void *context)
+{
+    for (const inode_t *ino = cached_files; ino != NULL; ino = ino->next_cached)
+        for (size_t i = 0; i < ino->page_slots; i++)
+            if (ino->pages[i] != PAGE_NONE)
+                visit(context, ino->pages[i]);
+}
+
 size_t pagecache_drop(inode_t *ino)
 {
     size_t count = 0;
@@ -90,9 +123,7 @@ void pagecache_empty(inode_t *ino)
     for (size_t i = 0; i < ino->page_slots; i++)
         if (ino->pages[i] != PAGE_NONE)
             return;
-    kfree(ino->pages);
-    ino->pages = NULL;
-    ino->page_slots = 0;
+    free_slots(ino);
 }
 
 void inode_release(inode_t *ino)
@@ -104,9 +135,7 @@ void inode_release(inode_t *ino)
     for (size_t i = 0; i < ino->page_slots; i++)
         if (ino->pages[i] != PAGE_NONE)
             page_release(ino->pages[i]);
-    kfree(ino->pages);
-    ino->pages = NULL;
-    ino->page_slots = 0;
+    free_slots(ino);
     if (ino->ops->release != NULL)
         ino->ops->release(ino);
 }

@@ -30,6 +30,8 @@ struct inode {
     size_t users;               /* (k) references */
     page_t *pages;              /* (k) pagecache.c: one word a page, or NULL */
     size_t page_slots;          /* (k) how many words `pages` has */
+    inode_t *next_cached;       /* (k) pagecache.c: the next file with `pages` */
+    inode_t **link_cached;      /* (k) and what points to this one */
 };
 
 static inline void inode_hold(inode_t *ino)

@@ -210,6 +210,17 @@ void kunmap(void *address, size_t length);
 const char *mspace_check(mspace_t *mspace);
 
 /*
+ * NULL, or a sentence: over all spaces and files, whoever has one of the frames that
+ * are counted (of programs and of files) is as many as its count says: entries, and
+ * for a file's page its file; the page of zeroes has its own reference only; no
+ * private entry names a frame that is not in use.
+ *
+ * => nobody else holds a reference meanwhile, as pagecache_get gives one
+ * => takes no memory; O(frames + entries * frames / 2048)
+ */
+const char *memory_check(void);
+
+/*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
  * mspace_replace.c, mspace_protect.c, fault.c, kmap.c.
  *

@@ -92,6 +92,16 @@ void mmu_change_range(page_t directory, size_t base, size_t length,
                       mmu_change_t *change, void *context);
 
 /*
+ * Call visit(context, vaddr, entry) for each entry that is not 0 in the user part of
+ * every space.
+ *
+ * => not of the linear space, whose entries are RAM as such
+ * => for checkers; visit must not change any space. O(tables + entries)
+ */
+typedef void mmu_visit_t(void *context, size_t vaddr, mmu_entry_t entry);
+void mmu_visit_spaces(mmu_visit_t *visit, void *context);
+
+/*
  * For each entry in [base, base + length) that is 0, put what `fill` gives; all
  * tables of the range are made before.
  *

@@ -16,6 +16,9 @@
 
 static_assert(PAGECACHE_SHARES < UINT16_MAX, "a mapped page's count never sticks");
 
+/* No file has pages yet. */
+void pagecache_init(void);
+
 /*
  * The frame that holds page `index` of the file, read if need be.
  *
@@ -33,6 +36,10 @@ static inline bool pagecache_may_share(page_t page)
 
 /* pagecache_get only if it is in memory already. => PAGE_NONE: it is not */
 page_t pagecache_peek(inode_t *ino, size_t index);
+
+/* Call visit(context, page) for each page of each file that is in memory. */
+typedef void pagecache_visit_t(void *context, page_t page);
+void pagecache_visit(pagecache_visit_t *visit, void *context);
 
 /* Forget every page nobody maps. => how many frames came back */
 size_t pagecache_drop(inode_t *ino);

@@ -102,9 +102,11 @@ typedef struct virtual_events {
 extern virtual_events_t virtual_events;
 
 /*
- * NULL, or a sentence: each table's count of entries is right, every table's
- * frame knows its address, the kernel's parts are the same everywhere, and no
- * kernel page is both writable and executable. O(tables).
+ * NULL, or a sentence: every table hangs in one place, its frame knows its address
+ * and its count of entries, and entries that lead to tables say nothing else; the
+ * kernel's parts are the same everywhere; no kernel page is open to programs, or
+ * both writable and executable, and none shows the image's text and constants
+ * writable; the linear space is neither open nor executable. O(tables).
  */
 const char *pagetable_check(void);
 

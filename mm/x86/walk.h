@@ -21,6 +21,8 @@ typedef struct paging_state {
     uint32_t global;        /* ENTRY_GLOBAL, or 0 */
     page_t kernel;          /* the kernel's own table */
     page_t current;         /* the table in CR3 */
+    page_t read_only_base;  /* the image's text and constants: [base, end) */
+    page_t read_only_end;
 } paging_state_t;
 
 extern paging_state_t paging_state;
@@ -236,13 +238,26 @@ int tables_make_path(page_t root, size_t vaddr, unsigned target, walk_t *at);
 void tables_unlink(page_t root, size_t vaddr, page_t *chain);
 void tables_free_chain(page_t root, page_t chain);
 
-/* Part of pagetable_check: the windows, and every space in them. */
+/*
+ * The top-level tables one by one, the kernel's own and the linear space's too.
+ *
+ * => *slot: 0 at first; PAGE_NONE: there is no other
+ */
+page_t tables_next_top(size_t *slot);
+
+/* Part of pagetable_check: the windows. */
 const char *tables_check(void);
 
 /* ---- virtual.c */
 
-/* One space: its tables' counts, and that it has the kernel's part. */
-const char *pagetable_check_one(page_t pagetable);
+/* The parts of every space that are the kernel's: [base, base + length). */
+typedef struct kernel_part {
+    size_t base;
+    size_t length;
+} kernel_part_t;
+
+enum { KERNEL_PARTS = 2 };
+extern const kernel_part_t kernel_parts[KERNEL_PARTS];
 
 /* mmu.c: find the temporary slots' entries. => once paging is on */
 void temporary_slots_init(void);

@@ -149,11 +149,11 @@ static void set_features(unsigned lacks)
     cpu_features = (cpu_features_t){
         .physical_bits = 36,
         .vendor = "FakeMachine", .model = "host process",
-        .fpu = true, .msr = true, .fxsr = true, .sse = true, .sse2 = true, .umip = true,
+        .fpu = true, .msr = true, .fxsr = true, .sse = true, .sse2 = true,
         .pse = !(lacks & FAKE_NO_PSE), .pae = !(lacks & FAKE_NO_PAE),
         .pge = !(lacks & FAKE_NO_PGE), .pat = !(lacks & FAKE_NO_PAT),
         .nx = !(lacks & FAKE_NO_NX), .smep = !(lacks & FAKE_NO_SMEP),
-        .smap = !(lacks & FAKE_NO_SMAP),
+        .smap = !(lacks & FAKE_NO_SMAP), .umip = !(lacks & FAKE_NO_UMIP),
     };
 }
 

@@ -38,6 +38,7 @@
 #define FAKE_NO_SMAP  0x10u
 #define FAKE_NO_PAE   0x20u
 #define FAKE_NO_PAT   0x40u
+#define FAKE_NO_UMIP  0x80u
 
 /* How far fake_machine_start goes; each includes those above it. */
 typedef enum fake_level {

@@ -56,7 +56,9 @@ const char *space_check(mspace_t *mspace)
 {
     const char *wrong = mspace_check(mspace);
 
-    return wrong != NULL ? wrong : fake_machine_check();
+    if (wrong == NULL)
+        wrong = fake_machine_check();
+    return wrong != NULL ? wrong : memory_check();
 }
 
 void space_stop(mspace_t *mspace)

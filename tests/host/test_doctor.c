@@ -3,6 +3,7 @@
  */
 #include <kernel/doctor.h>
 #include <kernel/layout.h>
+#include <kernel/linear.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/virtual.h>
@@ -64,12 +65,14 @@ static void examine_breakages(void)
 {
     page_t space = kernel_pagetable();
     size_t address = TABLE_WINDOW_BASE + physical_frame(space)->slot * PAGE_SIZE;
+    page_t table = *entry_of(space, FAKE_IMAGE_BASE, 1) & ~(page_t)PAGE_MASK;
+    page_t page = page_new(OWNER_ANON);
 
     CHECK_OK(examine(space));
     breaks(space, FAKE_IMAGE_BASE, 0, 1, "the code", "not mapped");
     breaks(space, FAKE_IMAGE_BASE + 0x7000, 0, 1, "the code", "page table");
     breaks(space, FAKE_IMAGE_BASE, 1, 1, "the code", "page directory");
-    breaks(space, FAKE_IMAGE_BASE, 1, 0x7ff000, "the code", "not a table");
+    breaks(space, FAKE_IMAGE_BASE, 1, (uint32_t)(table ^ page), "the code", "not a table");
     breaks(space, FAKE_IMAGE_DATA + 0x1000, 0, 2, "the stack", "cannot be written");
     breaks(space, FAKE_IMAGE_DATA + 0x2000, 0, 2, "the stack", "cannot be written");
     breaks(space, FAKE_IMAGE_BASE, 0, 2, "the code", "can be written, which must be refused");
@@ -79,6 +82,7 @@ static void examine_breakages(void)
     breaks(space, FAKE_IMAGE_RODATA, 0, 4, "constants", "open to programs");
     breaks(space, FAKE_IMAGE_RODATA, 0, 0x1000, "constants", "not at the physical address");
     breaks(space, FRAME_TABLE_BASE + PAGE_SIZE, 0, 1, "the frame table", "not mapped");
+    page_release(page);
 }
 
 TEST(doctor_finds_the_first_broken_link)
@@ -114,6 +118,63 @@ TEST(doctor_says_what_is_wrong)
         fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i],
                                              .lacks = FAKE_NO_NX });
         examine_breakages();
+        fake_machine_stop();
+    }
+}
+
+/* A page is open to programs if every level that can say so does. */
+TEST(doctor_rights_are_those_of_all_levels)
+{
+    static const doctor_item_t item = { "the page", GIB, 1, DOCTOR_WRITE, false };
+    static const unsigned levels[FORMATS] = { 1, 1, 3 };    /* not the top one of PAE */
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space, page;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
+        space = create_pagetable();
+        page = page_new(OWNER_ANON);
+        CHECK_EQ(pagetable_map(space, GIB, page, ACCESS_USER | ACCESS_WRITE), 0);
+        CHECK(has(doctor_examine(&space, 1, &item, 1), "open to programs"));
+        for (unsigned above = 1; above <= levels[i]; above++) {
+            *entry_of(space, GIB, above) ^= 4;
+            CHECK_OK(doctor_examine(&space, 1, &item, 1));
+            *entry_of(space, GIB, above) ^= 2;
+            CHECK(has(doctor_examine(&space, 1, &item, 1), "cannot be written"));
+            *entry_of(space, GIB, above) ^= 6;
+        }
+        CHECK_EQ(pagetable_unmap(space, GIB), page);
+        page_release(page);
+        delete_pagetable(space);
+        fake_machine_stop();
+    }
+}
+
+/* A walk ends at a large page, and the rights are its. */
+TEST(doctor_examines_large_pages)
+{
+    static const boot_region_t ram[] = {
+        { 0, 0x9f000, BOOT_RAM }, { 0x100000, 0x800000, BOOT_RAM },
+    };
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        page_t space;
+        doctor_item_t item = { "RAM", 0x600123, 3 * PAGE_SIZE, DOCTOR_WRITE, true };
+        const char *sentence;
+
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i],
+                                             .region = ram, .region_count = 2 });
+        space = linear_space_directory();
+        CHECK_OK(doctor_examine(&space, 1, &item, 1));
+        *entry_of(space, 0x600000, 0) ^= 2;
+        sentence = doctor_examine(&space, 1, &item, 1);
+        CHECK(has(sentence, "RAM: address 0x600000 cannot be written: its entry in the page "
+                            "directory is"));
+        *entry_of(space, 0x600000, 0) ^= 2;
+        item.needs = DOCTOR_EXECUTE;
+        CHECK_EQ(has(doctor_examine(&space, 1, &item, 1), "cannot be executed"), i != 0);
+        item = (doctor_item_t){ "no RAM", 0x7ff000, PAGE_SIZE + 1, DOCTOR_READ, true };
+        CHECK(has(doctor_examine(&space, 1, &item, 1), "no RAM: address 0x800000 is not mapped"));
         fake_machine_stop();
     }
 }
@@ -230,7 +291,7 @@ TEST(doctor_explains_a_walk)
     for (size_t i = 0; i < FORMATS; i++) {
         page_t space, page;
         mmu_place_t place;
-        uint32_t *entry;
+        uint32_t *entry, no_table;
 
         fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i] });
         space = create_pagetable();
@@ -252,10 +313,11 @@ TEST(doctor_explains_a_walk)
         CHECK_EQ(walk(space, GIB + 9 * MIB), levels[i] - 1);
         CHECK(has(log_text, ", page"));
         entry = entry_of(space, 0x40000000, 1);
-        *entry ^= 0x7ff000;
+        no_table = (*entry & ~PAGE_MASK) ^ (uint32_t)page;
+        *entry ^= no_table;
         walk(space, 0x40000000);
         CHECK(has(log_text, "not a table"));
-        *entry ^= 0x7ff000;
+        *entry ^= no_table;
         mmu_set(&place, 0);
         delete_pagetable(space);
         page_release(page);

@@ -423,10 +423,11 @@ static bool is_page_of(page_t page, uint8_t byte)
 
 TEST(mmu_clears_and_copies_pages)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < 2 * FORMATS; i++) {
         page_t space, page[4];
 
-        start(i);
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i / 2],
+                                             .lacks = i % 2 != 0 ? FAKE_NO_SMAP : 0 });
         space = create_pagetable();
         for (size_t k = 0; k < 4; k++) {
             page[k] = page_new(OWNER_ANON);
@@ -446,7 +447,10 @@ TEST(mmu_clears_and_copies_pages)
         mmu_copy_page(page[1], (void *)0x40000000);
         CHECK(is_page_of(page[1], 0x44));
         CHECK(is_page_of(page[2], 0x33) && is_page_of(page[3], 0x44));
-        CHECK(fake_events.invlpgs <= 4);
+        memset(fake_ram(FAKE_IMAGE_DATA), 0x55, PAGE_SIZE);
+        mmu_copy_page(page[0], (void *)(size_t)FAKE_IMAGE_DATA);
+        CHECK(is_page_of(page[0], 0x55));
+        CHECK(fake_events.invlpgs <= 5);
         CHECK_EQ(fake_events.cr3_loads, 0);
         switch_pagetable(kernel_pagetable());
         CHECK_EQ(pagetable_unmap(space, 0x40000000), page[3]);

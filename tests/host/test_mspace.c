@@ -35,6 +35,7 @@ static void run_model(const char *format, unsigned lacks, size_t pages, bool sta
         if (step < 20000 || step % 256 == 0) {
             CHECK_OK(mspace_check(ms));
             CHECK_OK(physical_check());
+            CHECK_OK(memory_check());
         }
         if (step % 16 == 0)
             model_compare(model);

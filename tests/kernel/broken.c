@@ -11,6 +11,8 @@
 
 #include "probe.h"
 
+extern const char image_rodata[];
+
 /* Skip the current test unless the command line names it. */
 static void only_by_name(void)
 {
@@ -20,6 +22,12 @@ static void only_by_name(void)
 }
 
 TEST(broken_leak_of_a_frame)
+{
+    only_by_name();
+    CHECK(alloc_physical_page(OWNER_KERNEL) != PAGE_NONE);
+}
+
+TEST(broken_program_frame_without_a_program)
 {
     only_by_name();
     CHECK(alloc_physical_page(OWNER_ANON) != PAGE_NONE);
@@ -71,6 +79,13 @@ TEST(broken_kernel_page_is_writable_and_executable)
     if (!mmu_can_forbid_execution())
         test_skip("this processor, or this format, cannot forbid execution");
     CHECK_EQ(virtual_map_kernel(KSPACE_END - 4 * PAGE_SIZE, kMMU.zero_page, ACCESS_WRITE), 0);
+}
+
+TEST(broken_constants_are_writable)
+{
+    only_by_name();
+    CHECK_EQ(virtual_map_kernel(KSPACE_END - 4 * PAGE_SIZE, (page_t)image_rodata,
+                                ACCESS_WRITE | ACCESS_NOEXEC), 0);
 }
 
 TEST(broken_heap)

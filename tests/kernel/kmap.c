@@ -81,6 +81,29 @@ TEST(kmap_shows_frames_it_does_not_own)
     CHECK_EQ(free_physical_page(page), 0);
 }
 
+/* One frame after another at one address: each time what is there now is seen. */
+TEST(kmap_shows_the_new_frame_at_an_old_address)
+{
+    page_t page[4];
+    uint32_t *before = NULL;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(page); i++) {
+        uint32_t *view;
+
+        page[i] = frame_with(0x1000 + i);
+        view = kmap(PAGE_SIZE, page[i], VMA_PHYS | VMA_RW);
+        CHECK(view != NULL && (before == NULL || view == before));
+        CHECK_EQ(*(volatile uint32_t *)view, 0x1000 + i);
+        *(volatile uint32_t *)view = 0x2000 + i;
+        kunmap(view, PAGE_SIZE);
+        before = view;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(page); i++) {
+        CHECK_EQ(frame_word(page[i]), 0x2000 + i);
+        free_physical_page(page[i]);
+    }
+}
+
 TEST(kmap_is_guarded_and_in_every_space)
 {
     page_t space;

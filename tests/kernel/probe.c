@@ -196,6 +196,7 @@ void leave_space(mspace_t *mspace)
 {
     stand_in(NULL);
     CHECK_OK(mspace_check(mspace));
+    CHECK_OK(memory_check());
     mspace_close(mspace);
 }
 

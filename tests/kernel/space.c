@@ -437,6 +437,7 @@ TEST(space_physical_range)
     page_t page = frame_with(0x12345678);
     uint32_t word = 0;
 
+    physical_set_owner(page, OWNER_KERNEL);         /* it is no program's */
     CHECK(mspace_map(mspace, PLACE, PAGE_SIZE, NULL, (off_t)page, 0,
                      VMA_PHYS | VMA_RW | VMA_FIXED));
     CHECK_EQ(copy_from_user(&word, PLACE, sizeof(word)), 0);
