@@ -321,16 +321,19 @@ bool boot_info_next_free(const boot_info_t *info, uint64_t base, uint64_t limit,
     return false;
 }
 
-page_t boot_info_allocate(boot_info_t *info, size_t length, const char *why, uint8_t owner)
+page_t boot_info_allocate(boot_info_t *info, size_t length, size_t align, const char *why,
+                          uint8_t owner)
 {
     boot_range_t range = { 0, IMAGE_BASE };
 
     while (boot_info_next_free(info, range.end, LINEAR_END, &range)) {
-        if (range.end - range.base < length)
+        uint64_t base = (range.base + align - 1) & ~(uint64_t)(align - 1);
+
+        if (base > range.end || range.end - base < length)
             continue;
-        if (boot_info_reserve(info, range.base, range.base + length, why, owner) != 0)
+        if (boot_info_reserve(info, base, base + length, why, owner) != 0)
             return 0;
-        return (page_t)range.base;
+        return (page_t)base;
     }
     return 0;
 }

@@ -183,24 +183,13 @@ static void crash_page_foreign_free(void)
 
 static void crash_page_marker(void)
 {
-    page_t page[40];
+    page_t page = page_range(2, 2 * PAGE_SIZE, 0, OWNER_ANON);
 
-    /* More than the magazine keeps: the first ones go to their block's list. */
-    for (size_t i = 0; i < ARRAY_LENGTH(page); i++)
-        page[i] = physical_alloc_run(1, PAGE_SIZE, 0, OWNER_ANON);
-    for (size_t round = 0; round < 3; round++) {
-        page_t other[64];
-
-        for (size_t i = 0; i < ARRAY_LENGTH(other); i++)
-            other[i] = alloc_physical_page(OWNER_ANON);
-        for (size_t i = 0; i < ARRAY_LENGTH(page) && round == 0; i++)
-            free_physical_page(page[i]);
-        for (size_t i = 0; i < ARRAY_LENGTH(other); i++)
-            free_physical_page(other[i]);
-    }
+    /* Its other half is in use, and what cannot be had empties the magazines. */
+    free_physical_page(page);
+    page_range(physical_mem_info.total, PAGE_SIZE, 0, OWNER_ANON);
     enter_linear_space();
-    for (size_t i = 0; i < ARRAY_LENGTH(page); i++)
-        memset(physical_ptr(page[i]), 0, 16);
+    memset(physical_ptr(page), 0, 16);
     leave_linear_space();
     while (alloc_physical_page(OWNER_ANON) != PAGE_NONE)
         ;

@@ -131,9 +131,11 @@ bool boot_info_next_free(const boot_info_t *info, uint64_t base, uint64_t limit,
  * whole free pages at or above IMAGE_BASE, in a row, reserved for good.
  *
  * => length in bytes, a multiple of PAGE_SIZE; contents undefined
+ * => align: a power of two, at least PAGE_SIZE
  * => the address of the first page, or 0: no memory, or the list is full
  */
-page_t boot_info_allocate(boot_info_t *info, size_t length, const char *why, uint8_t owner);
+page_t boot_info_allocate(boot_info_t *info, size_t length, size_t align, const char *why,
+                          uint8_t owner);
 
 /* Print who reported each region, what becomes of it, and what is taken or bad. */
 void boot_info_log(const boot_info_t *info);

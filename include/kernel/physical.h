@@ -1,11 +1,11 @@
 /*
  * Physical pages: which frames exist, who has them, and which are free.
  *
- * Free frames hang together in lists through a marker at their own start, one
- * list a block of 2 MiB; blocks are ranked by fullness so that single pages come
- * from the fullest. A table of 6 bytes a frame, outside the pages, is the second
- * index that the lists are checked against. Memory never handed out is an
- * interval of its block, not yet a list.
+ * Free pages hang together in lists through markers at their own start: chunks of
+ * 1, 2, 4, ... pages, in lists of their block of 2 MiB. Memory is taken from the
+ * smallest chunk of the lowest block, so that blocks stay whole. A table of 6 bytes
+ * a frame, outside the pages, is the second index that the lists are checked
+ * against. Whole free blocks have no marker and no list.
  *
  * Markers can only be touched in the linear space (linear.h) or before paging.
  * To keep that off the hot path, a magazine holds some free frames.
@@ -23,29 +23,38 @@
 
 #define PAGE_NONE ((page_t)0)   /* page 0 is never handed out */
 
+/* Low memory is for devices that reach no further, and handed out last. */
+#define LOW_ZONE_END (16u * MIB)
+
+typedef enum zone { ZONE_NORMAL, ZONE_LOW, ZONE_COUNT } zone_t;
+
 /*
- * FRAME_ABSENT also stands for a free frame never handed out yet, which its
- * block's interval knows: the table starts cleared.
+ * A free chunk and a run are known by their first frame. The frames behind it are
+ * FRAME_ABSENT or FRAME_FREE, whatever they were before.
  */
 typedef enum frame_state {
-    FRAME_ABSENT,       /* no RAM, or in a block's interval */
-    FRAME_FREE,         /* in its block's list */
+    FRAME_ABSENT,       /* no RAM, or never handed out by itself */
+    FRAME_FREE,         /* free now, or when a run it is part of was taken */
     FRAME_MAGAZINE,     /* free, and in the magazine */
     FRAME_USED,
+    FRAME_RUN,          /* used: the first page of a run */
+    FRAME_KEPT,         /* free: the first page of a run that is kept */
     FRAME_RESERVED,     /* never handed out, never freed */
 } frame_state_t;
 
 typedef struct frame {
     uint8_t state;      /* frame_state_t */
     uint8_t owner;      /* frame_owner_t */
-    uint16_t count;     /* USED: references, saturating; page table: entries in use */
-    uint16_t slot;      /* page table: which of the window's pages it is */
+    uint16_t count;     /* USED: references, saturating; page table: entries in use; */
+                        /* FREE: 1 + the order of the chunk that begins here, or 0 */
+    uint16_t slot;      /* page table: which of the window's pages it is; */
+                        /* RUN, KEPT: its pages */
 } frame_t;
 
-/* At the start of every page in a block's list. */
+/* At the start of every free chunk but whole blocks. */
 typedef struct free_page_marker free_page_marker_t;
 struct free_page_marker {
-    uint32_t check;     /* FREE_PAGE_CHECK ^ the page's number */
+    uint32_t check;     /* FREE_PAGE_CHECK ^ the page's address */
     page_t next;        /* PAGE_NONE at the end */
     page_t prev;
 };
@@ -58,12 +67,15 @@ typedef struct physical_mem_info {
     page_t physical_heap_start;     /* (c) encloses every page that can be free */
     page_t physical_heap_end;       /* (c) */
     size_t total;                   /* (c) pages of RAM in the linear space */
+    size_t low_total;               /* (c) of `total`: in the low zone */
     size_t reserved;                /* (c) */
     size_t unmanaged;               /* (c) pages of RAM at or above LINEAR_END */
+    size_t metadata;                /* (c) bytes that the allocator itself takes, all told */
     size_t free;                    /* (f) magazine included */
     size_t used;                    /* (f) total == free + used + reserved */
-    size_t low_free;                /* (f) of `free`: below 16 MiB */
+    size_t low_free;                /* (f) of `free`: in the low zone */
     size_t magazine;                /* (f) of `free`: in the magazine */
+    size_t kept;                    /* (f) of `free`: in runs that are kept */
     size_t owner[OWNER_COUNT];      /* (e) pages by owner; [OWNER_NONE]: (f), free */
     /* Events since boot. */
     uint64_t refills;               /* (e) */
@@ -102,7 +114,8 @@ void physical_move_frame_table(void);
  *
  * => its address, or PAGE_NONE when no page is left; contents undefined
  * => the frame has a count of 1 and belongs to `owner`
- * => O(1); a magazine refill, once in at least 16 calls, visits the linear space
+ * => O(1); a magazine refill visits the linear space, once in 128 calls
+ *    while there is no need to break a whole block
  */
 page_t alloc_physical_page(frame_owner_t owner);
 
@@ -110,11 +123,24 @@ page_t alloc_physical_page(frame_owner_t owner);
  * Take `page_count` pages in a row, the first a multiple of `align` bytes, all
  * below `limit` (0: anywhere).
  *
- * => PAGE_NONE if there is no such run; each page is freed by itself
- * => O(blocks) while whole blocks are free, O(frames) when none is
+ * => PAGE_NONE if there is no such run
+ * => freed as a run, in parts, or page by page; each page has a count of 1
+ * => O(1) for 2, 4, ... 32 pages that were freed as a run; O(log block) while there
+ *    is an aligned free chunk as long; else all blocks are looked at
  */
-page_t physical_alloc_run(size_t page_count, size_t align, page_t limit,
+page_t page_range(size_t page_count, size_t align, page_t limit,
                           frame_owner_t owner);
+
+/* The same from a zone; ZONE_NORMAL: anywhere, low memory last. */
+page_t page_get(zone_t zone, size_t page_count, frame_owner_t owner);
+
+/*
+ * Give pages in a row back, whatever their counts.
+ *
+ * => 0, or -EINVAL, all pages still there: one of them is not in use
+ * => O(log block) for a whole run of at most 512 pages
+ */
+int page_range_free(page_t first, size_t page_count);
 
 /*
  * Give a page back, whatever its count.

@@ -1,6 +1,6 @@
 /*
- * Blocks: lists of free pages through markers in the pages, and intervals of
- * pages that were never handed out.
+ * Free chunks: a binary buddy (Knuth, The Art of Computer Programming 1, 2.5), whose
+ * lists belong to blocks, so that memory is taken from one block after the other.
  */
 #include <kernel/host.h>
 #include <kernel/panic.h>
@@ -10,95 +10,142 @@
 
 #include "blocks.h"
 
-/* ---- classes of fullness */
-
-static void class_remove(block_t *block)
-{
-    zone_t zone = zone_of(block_base(block));
-
-    if (block->next != BLOCK_NONE)
-        physical.block[block->next].prev = block->prev;
-    if (block->prev != BLOCK_NONE)
-        physical.block[block->prev].next = block->next;
-    else
-        physical.class_head[zone][block->listed] = block->next;
-    if (physical.class_head[zone][block->listed] == BLOCK_NONE)
-        physical.classes[zone] &= ~(1u << block->listed);
-    block->listed = BLOCK_NONE;
-}
-
-static void class_insert(block_t *block, unsigned class)
-{
-    zone_t zone = zone_of(block_base(block));
-    uint16_t number = (uint16_t)(block - physical.block);
-    uint16_t *head = &physical.class_head[zone][class];
-
-    block->listed = (uint16_t)class;
-    block->prev = BLOCK_NONE;
-    block->next = *head;
-    if (*head != BLOCK_NONE)
-        physical.block[*head].prev = number;
-    *head = number;
-    physical.classes[zone] |= 1u << class;
-}
-
-static NOINLINE void change_class(block_t *block, unsigned class)
-{
-    if (block->listed != BLOCK_NONE)
-        class_remove(block);
-    if (class != BLOCK_NONE)
-        class_insert(block, class);
-}
-
-/* After block->free changed by `change`: count, and hang the block where it belongs. */
-static inline void block_changed(block_t *block, size_t change)
-{
-    unsigned class = class_of(block);
-
-    physical.block_free += change;
-    if (block < &physical.block[LOW_ZONE_END >> BLOCK_SHIFT])
-        physical.block_low_free += change;
-    if (UNLIKELY(class != block->listed))
-        change_class(block, class);
-}
-
-/* The fullest block with a free page. => NULL: none in the zone */
-static block_t *fullest_block(zone_t zone)
-{
-    uint32_t classes = physical.classes[zone];
-
-    if (classes == 0)
-        return NULL;
-    return &physical.block[physical.class_head[zone][__builtin_ctz(classes)]];
-}
-
 /* physical_ptr without a call: it is used several times for each page. */
-static inline void *at_page(page_t page)
+static ALWAYS_INLINE void *at_page(page_t page)
 {
     DEBUG_ASSERT(linear_space_is_on());
     return cpu_physical_address(page);
+}
+
+static inline page_t block_base(size_t number)
+{
+    return (page_t)number << BLOCK_SHIFT;
+}
+
+static inline bool is_whole(size_t number)
+{
+    return physical.block[number].free == BLOCK_PAGES;
+}
+
+/* ---- sets of blocks */
+
+static inline void set_add(block_set_t *set, size_t number)
+{
+    set->word[number / 32] |= 1u << number % 32;
+    set->summary[number / 1024] |= 1u << number / 32 % 32;
+}
+
+static inline void set_remove(block_set_t *set, size_t number)
+{
+    set->word[number / 32] &= ~(1u << number % 32);
+    if (set->word[number / 32] == 0)
+        set->summary[number / 1024] &= ~(1u << number / 32 % 32);
+}
+
+static inline bool set_has(const block_set_t *set, size_t number)
+{
+    return (set->word[number / 32] >> number % 32 & 1) != 0;
+}
+
+static inline bool set_is_empty(const block_set_t *set)
+{
+    uint32_t any = 0;
+
+    for (size_t i = 0; i < SET_SUMMARIES; i++)
+        any |= set->summary[i];
+    return any == 0;
+}
+
+/* The lowest block of a set that is not empty. */
+static inline size_t set_first(const block_set_t *set)
+{
+    size_t i = 0;
+
+    while (set->summary[i] == 0)
+        i++;
+    i = i * 32 + (unsigned)__builtin_ctz(set->summary[i]);
+    return i * 32 + (unsigned)__builtin_ctz(set->word[i]);
+}
+
+/* ---- which blocks have chunks of an order */
+
+static NOINLINE void set_listed(size_t number, unsigned order)
+{
+    zone_blocks_t *zone = &physical.zone[zone_of(block_base(number))];
+
+    physical.block[number].listed |= (uint16_t)(1u << order);
+    set_add(&zone->have[order], number);
+    zone->orders |= 1u << order;
+}
+
+static NOINLINE void set_unlisted(size_t number, unsigned order)
+{
+    zone_blocks_t *zone = &physical.zone[zone_of(block_base(number))];
+
+    physical.block[number].listed &= (uint16_t)~(1u << order);
+    set_remove(&zone->have[order], number);
+    if (set_is_empty(&zone->have[order]))
+        zone->orders &= ~(1u << order);
+}
+
+/* The block has become whole. Sets of whole blocks and of pairs are exact. */
+static NOINLINE void whole_appears(size_t number)
+{
+    if (is_whole(number ^ 1)) {
+        set_unlisted(number ^ 1, BLOCK_ORDER);
+        set_listed(number & ~(size_t)1, PAIR_ORDER);
+    } else {
+        set_listed(number, BLOCK_ORDER);
+    }
+}
+
+static NOINLINE void whole_vanishes(size_t number)
+{
+    if (is_whole(number ^ 1)) {
+        set_unlisted(number & ~(size_t)1, PAIR_ORDER);
+        set_listed(number ^ 1, BLOCK_ORDER);
+    } else {
+        set_unlisted(number, BLOCK_ORDER);
+    }
+}
+
+/* The lowest block of the zone with a chunk of the order. => false: there is none */
+static bool lowest_block(const zone_blocks_t *zone, unsigned order, size_t *number)
+{
+    while ((zone->orders >> order & 1) != 0) {
+        *number = set_first(&zone->have[order]);
+        if (order >= BLOCK_ORDER || physical.block[*number].list[order] != PAGE_NONE)
+            return true;
+        set_unlisted(*number, order);
+    }
+    return false;
+}
+
+/* The order of the zone's smallest chunk, and the lowest block that has one. */
+static bool smallest_chunk(const zone_blocks_t *zone, unsigned *order, size_t *number)
+{
+    while (zone->orders != 0) {
+        *order = (unsigned)__builtin_ctz(zone->orders);
+        if (lowest_block(zone, *order, number))
+            return true;
+    }
+    return false;
 }
 
 /* ---- debug builds: free pages are filled, and looked at before they go out */
 
 #define FREE_PAGE_FILL 0xddddddddu
 
-/* The part of a page behind its marker. */
 enum {
-    FILLED_FROM = sizeof(free_page_marker_t) / sizeof(uint32_t),
-    FILLED_COUNT = (PAGE_SIZE - sizeof(free_page_marker_t)) / sizeof(uint32_t),
+    PAGE_WORDS = PAGE_SIZE / sizeof(uint32_t),
+    MARKER_WORDS = sizeof(free_page_marker_t) / sizeof(uint32_t),
 };
 
-static void fill_page(page_t page)
-{
-    cpu_fill_words((uint32_t *)at_page(page) + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
-}
-
 /* Somebody wrote to a page after it was freed: say so. The page can be used. */
-static void look_at_page(page_t page)
+static void look_at_page(page_t page, size_t word_count)
 {
     const uint32_t *words = at_page(page);
-    const uint32_t *other = cpu_find_other(words + FILLED_FROM, FILLED_COUNT, FREE_PAGE_FILL);
+    const uint32_t *other = cpu_find_other(words, word_count, FREE_PAGE_FILL);
     char sentence[112];
 
     if (other == NULL)
@@ -109,9 +156,32 @@ static void look_at_page(page_t page)
     host_misuse(sentence);
 }
 
-/* ---- the list of a block; in the linear space */
+/* Pages that have been free and in use go out: FRAME_FREE says that one was filled. */
+static void look_at_pages(page_t page, size_t count)
+{
+    for (; count > 0; count--, page += PAGE_SIZE) {
+        if (frame_at(page)->state == FRAME_FREE)
+            look_at_page(page, PAGE_WORDS);
+    }
+}
 
-static inline free_page_marker_t *marker_of(page_t page)
+static void fill_pages(page_t page, size_t count)
+{
+    for (; count > 0; count--, page += PAGE_SIZE) {
+        cpu_fill_words(at_page(page), PAGE_WORDS, FREE_PAGE_FILL);
+        frame_set(frame_at(page), FRAME_FREE, OWNER_NONE, 0);
+    }
+}
+
+/* ---- chunks; in the linear space, but for whole blocks */
+
+/* The last that came of the block's chunks of an order it has. */
+static ALWAYS_INLINE page_t first_chunk(size_t number, unsigned order)
+{
+    return order < BLOCK_ORDER ? physical.block[number].list[order] : block_base(number);
+}
+
+static ALWAYS_INLINE free_page_marker_t *marker_of(page_t page)
 {
     free_page_marker_t *marker = at_page(page);
 
@@ -120,302 +190,608 @@ static inline free_page_marker_t *marker_of(page_t page)
     return marker;
 }
 
-static inline void list_push(block_t *block, page_t page)
+/* The page is like any other inside a chunk. */
+static ALWAYS_INLINE void unmark(free_page_marker_t *marker)
+{
+    if (WATCH_FREE_PAGES)
+        cpu_fill_words((uint32_t *)(void *)marker, MARKER_WORDS, FREE_PAGE_FILL);
+}
+
+/* A chunk that cannot be merged further, or need not be, but no whole block. */
+static ALWAYS_INLINE void chunk_add(block_t *block, page_t page, frame_t *frame, unsigned order)
 {
     free_page_marker_t *marker = at_page(page);
+    page_t next = block->list[order];
 
+    if (WATCH_FREE_PAGES && frame->state != FRAME_FREE)
+        fill_pages(page, 1);
+    block->list[order] = page;
+    frame_set(frame, FRAME_FREE, OWNER_NONE, (uint16_t)(order + 1));
     marker->check = check_word(page);
-    marker->next = block->head;
+    marker->next = next;
     marker->prev = PAGE_NONE;
-    if (block->head != PAGE_NONE)
-        ((free_page_marker_t *)at_page(block->head))->prev = page;
-    block->head = page;
-    if (WATCH_FREE_PAGES)
-        fill_page(page);
+    if (next != PAGE_NONE)
+        ((free_page_marker_t *)at_page(next))->prev = page;
+    else if (UNLIKELY((block->listed >> order & 1) == 0))
+        set_listed(page >> BLOCK_SHIFT, order);
 }
 
-static void list_remove(block_t *block, page_t page)
+/*
+ * Take a chunk off its list, wherever it is there. Its frame still says that it is
+ * one.
+ */
+static ALWAYS_INLINE void chunk_remove(block_t *block, page_t page, unsigned order)
 {
     free_page_marker_t *marker = marker_of(page);
+    page_t next = marker->next;
+    page_t prev = marker->prev;
 
-    if (marker->next != PAGE_NONE)
-        marker_of(marker->next)->prev = marker->prev;
-    if (marker->prev != PAGE_NONE)
-        marker_of(marker->prev)->next = marker->next;
+    unmark(marker);
+    if (next != PAGE_NONE)
+        ((free_page_marker_t *)at_page(next))->prev = prev;
+    if (prev == PAGE_NONE)
+        block->list[order] = next;
     else
-        block->head = marker->next;
-    marker->check = 0;
-    if (WATCH_FREE_PAGES)
-        look_at_page(page);
+        ((free_page_marker_t *)at_page(prev))->next = next;
 }
 
-/* Take up to `want` pages off the list's head. */
-static size_t list_pop(block_t *block, page_t *pages, size_t want)
+/* The frame is inside a chunk from now on. */
+static ALWAYS_INLINE void frame_inside(frame_t *frame)
 {
-    page_t page = block->head;
-    size_t taken = 0;
+    frame_set(frame, FRAME_FREE, OWNER_NONE, 0);
+}
 
-    while (taken < want && page != PAGE_NONE) {
-        free_page_marker_t *marker = marker_of(page);
-
-        marker->check = 0;
-        if (WATCH_FREE_PAGES)
-            look_at_page(page);
-        pages[taken++] = page;
-        page = marker->next;
+/* A chunk of the block goes, whatever its order. */
+static void chunk_take(block_t *block, page_t page, unsigned order)
+{
+    if (order == BLOCK_ORDER) {
+        whole_vanishes(page >> BLOCK_SHIFT);
+    } else {
+        chunk_remove(block, page, order);
+        frame_inside(frame_at(page));
     }
-    block->head = page;
-    if (page != PAGE_NONE)
-        marker_of(page)->prev = PAGE_NONE;
-    return taken;
 }
 
-static void thread_pages(block_t *block, unsigned start, unsigned end)
+/*
+ * A chunk is free again: merge it with its other halves as far as they are free.
+ * With a constant order, the compiler makes a step of its own for each.
+ */
+static ALWAYS_INLINE void chunk_give(block_t *block, page_t page, frame_t *frame,
+                                     unsigned order)
 {
-    while (end-- > start) {
-        page_t page = block_base(block) + (page_t)end * PAGE_SIZE;
+#pragma GCC unroll 9
+    for (; order < BLOCK_ORDER; order++) {
+        page_t length = (page_t)PAGE_SIZE << order;
 
-        frame_set(frame_at(page), FRAME_FREE, OWNER_NONE, 0);
-        list_push(block, page);
+        if ((page & length) == 0) {
+            frame_t *upper = frame + (1u << order);
+
+            if (!frame_is_chunk(upper, order))
+                break;
+            chunk_remove(block, page + length, order);
+            frame_inside(upper);
+        } else {
+            frame_t *lower = frame - (1u << order);
+
+            if (!frame_is_chunk(lower, order))
+                break;
+            page -= length;
+            chunk_remove(block, page, order);
+            frame_inside(frame);
+            frame = lower;
+        }
+    }
+    if (order < BLOCK_ORDER) {
+        chunk_add(block, page, frame, order);
+    } else {
+        frame_inside(frame);
+        whole_appears(page >> BLOCK_SHIFT);
+    }
+}
+
+/* The order of the largest chunk that can begin at page and does not go past end. */
+static inline unsigned largest_order(page_t page, page_t end)
+{
+    unsigned fits = 31 - (unsigned)__builtin_clz((uint32_t)((end - page) >> PAGE_SHIFT));
+    unsigned aligned = (unsigned)__builtin_ctz((uint32_t)(page >> PAGE_SHIFT) | BLOCK_PAGES);
+
+    return fits < aligned ? fits : aligned;
+}
+
+/* Pages [page, end) of one block, what is left of a chunk. */
+static void add_rest(page_t page, page_t end)
+{
+    block_t *block = block_of(page);
+
+    while (page < end) {
+        unsigned order = largest_order(page, end);
+
+        if (WATCH_FREE_PAGES && frame_at(page)->state == FRAME_FREE)
+            look_at_page(page, MARKER_WORDS);   /* the marker will cover it */
+        chunk_add(block, page, frame_at(page), order);
+        page += (page_t)PAGE_SIZE << order;
     }
 }
 
 /* ---- single pages */
 
-/* Take up to `want` pages of one block, its interval's first. */
-static size_t take_from(block_t *block, page_t *pages, size_t want, bool *inside)
+/* Pages in a row that are free and in no list go into slots. => past the last slot */
+static ALWAYS_INLINE page_slot_t *put_in_slots(page_slot_t *slots, page_t page, size_t count)
+{
+    frame_t *frame = frame_at(page);
+
+    if (WATCH_FREE_PAGES)
+        look_at_pages(page, count);
+#pragma GCC unroll 8
+    for (page_slot_t *end = slots + count; slots < end; slots++, frame++, page += PAGE_SIZE) {
+        frame_set(frame, FRAME_MAGAZINE, OWNER_NONE, 0);
+        slots->page = page;
+        slots->frame = frame;
+    }
+    return slots;
+}
+
+/* Up to `want` pages of a whole block. */
+static size_t take_of_whole(size_t number, page_slot_t *slots, size_t want)
+{
+    page_t page = block_base(number);
+
+    whole_vanishes(number);
+    put_in_slots(slots, page, want);
+    add_rest(page + want * PAGE_SIZE, page + BLOCK_PAGES * PAGE_SIZE);
+    physical.block[number].free = (uint16_t)(BLOCK_PAGES - want);
+    return want;
+}
+
+/* Up to `want` pages of the chunks in a list, which has one. */
+static size_t take_of_list(block_t *block, unsigned order, page_slot_t *slots, size_t want)
+{
+    page_t page = block->list[order];
+    size_t length = (size_t)1 << order;
+    page_slot_t *slot = slots;
+    page_slot_t *end = slots + want;
+
+    do {
+        free_page_marker_t *marker = marker_of(page);
+        page_t next = marker->next;
+        size_t count = (size_t)(end - slot);
+
+        unmark(marker);
+        frame_inside(frame_at(page));
+        if (count < length) {
+            slot = put_in_slots(slot, page, count);
+            add_rest(page + count * PAGE_SIZE, page + length * PAGE_SIZE);
+        } else {
+            slot = put_in_slots(slot, page, length);
+        }
+        page = next;
+    } while (page != PAGE_NONE && slot < end);
+    block->list[order] = page;
+    if (page != PAGE_NONE)
+        ((free_page_marker_t *)at_page(page))->prev = PAGE_NONE;
+    block->free = (uint16_t)(block->free - (slot - slots));
+    return (size_t)(slot - slots);
+}
+
+/* Up to `want` pages of one zone. */
+static size_t take_of_zone(const zone_blocks_t *zone, page_slot_t *slots, size_t want)
 {
     size_t taken = 0;
+    size_t number;
+    unsigned order;
 
-    while (taken < want && block->raw_start < block->raw_end)
-        pages[taken++] = block_base(block) + (page_t)block->raw_start++ * PAGE_SIZE;
-    if (taken < want && block->head != PAGE_NONE) {
-        if (!*inside)
-            enter_linear_space();
-        *inside = true;
-        taken += list_pop(block, pages + taken, want - taken);
+    while (taken < want && smallest_chunk(zone, &order, &number)) {
+        if (order < BLOCK_ORDER)
+            taken += take_of_list(&physical.block[number], order, slots + taken, want - taken);
+        else if (taken == 0)
+            taken = take_of_whole(number, slots, want);
+        else
+            break;
     }
-    block->free = (uint16_t)(block->free - taken);
-    block_changed(block, -taken);
     return taken;
 }
 
-size_t blocks_take(page_t *pages, size_t want)
+size_t blocks_take(page_slot_t *slots, size_t want)
 {
-    bool inside = false;    /* the linear space: one visit, if any */
-    size_t taken = 0;
+    size_t taken;
 
-    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT; zone++) {
-        block_t *block;
-
-        while (taken < want && (block = fullest_block(zone)) != NULL)
-            taken += take_from(block, pages + taken, want - taken, &inside);
-    }
-    if (inside)
-        leave_linear_space();
+    enter_linear_space();
+    taken = take_of_zone(&physical.zone[ZONE_NORMAL], slots, want);
+    if (taken == 0)
+        taken = take_of_zone(&physical.zone[ZONE_LOW], slots, want);
+    leave_linear_space();
+    physical.block_free -= taken;
     return taken;
 }
 
-void blocks_give(page_t page)
+void blocks_give(const page_slot_t *slots, size_t count)
 {
-    block_t *block = block_of(page);
+    physical.block_free += count;
+    do {
+        page_t page = slots->page;
+        frame_t *frame = slots->frame;
+        block_t *block = block_of(page);
 
-    frame_set(frame_at(page), FRAME_FREE, OWNER_NONE, 0);
-    list_push(block, page);
-    block->free++;
-    block_changed(block, 1);
+        slots++;
+        if (WATCH_FREE_PAGES)
+            fill_pages(page, 1);
+        block->free++;
+        chunk_give(block, page, frame, 0);
+    } while (--count > 0);
+}
+
+bool blocks_have_parts(void)
+{
+    size_t number;
+    unsigned order;
+
+    if (smallest_chunk(&physical.zone[ZONE_NORMAL], &order, &number))
+        return order < BLOCK_ORDER;
+    return physical_mem_info.total == physical_mem_info.low_total &&
+           smallest_chunk(&physical.zone[ZONE_LOW], &order, &number) && order < BLOCK_ORDER;
 }
 
 /* ---- runs */
 
-static inline bool is_free(page_t page)
+/*
+ * The first pages of a chunk of at least the order, below limit. Of each order only
+ * the first chunk of the lowest block is looked at.
+ */
+static page_t find_chunk(const zone_blocks_t *zone, unsigned order, unsigned largest,
+                         size_t length, page_t limit)
 {
-    const block_t *block = block_of(page);
-    unsigned index = index_in_block(page);
+    for (; order <= largest; order++) {
+        size_t number;
+        page_t page;
 
-    return frame_at(page)->state == FRAME_FREE ||
-           (index >= block->raw_start && index < block->raw_end);
-}
-
-/* Pages free in a row from `page` on, at most `want`. Whole free blocks in one step. */
-static size_t run_length(page_t page, size_t want)
-{
-    size_t length = 0;
-
-    while (length < want && (page >> PAGE_SHIFT) < physical_frame_count) {
-        const block_t *block = block_of(page);
-        size_t step = 1;
-
-        if (block->free == BLOCK_PAGES && index_in_block(page) == 0)
-            step = BLOCK_PAGES;
-        else if (block->free == 0 || !is_free(page))
-            break;
-        length += step;
-        page += step * PAGE_SIZE;
+        if (!lowest_block(zone, order, &number))
+            continue;
+        page = first_chunk(number, order);
+        if (page < limit && limit - page >= length)
+            return page;
     }
-    return length < want ? length : want;
+    return PAGE_NONE;
 }
 
-/* Take a free page out of its block, wherever it is there. In the linear space. */
-static void take_page(page_t page, frame_owner_t owner)
+/* The free chunk that holds a page. => its first page and *order, or PAGE_NONE */
+static page_t chunk_around(page_t page, unsigned *order)
 {
-    block_t *block = block_of(page);
-    unsigned index = index_in_block(page);
+    size_t number = page >> BLOCK_SHIFT;
 
-    if (frame_at(page)->state == FRAME_FREE) {
-        list_remove(block, page);
-    } else {
-        /* Keep the part below as the interval, thread the part above. */
-        thread_pages(block, index + 1, block->raw_end);
-        block->raw_end = (uint16_t)index;
-    }
-    block->free--;
-    block_changed(block, (size_t)-1);
-    frame_set(frame_at(page), FRAME_USED, owner, 1);
-}
+    if (number >= block_count())
+        return PAGE_NONE;
+    *order = BLOCK_ORDER;
+    if (is_whole(number))
+        return block_base(number);
+    for (unsigned i = 0; i < BLOCK_ORDER; i++) {
+        page_t first = align_down(page, (page_t)PAGE_SIZE << i);
 
-static page_t find_run(size_t want, size_t align, page_t limit)
-{
-    page_t page = align_up(physical_mem_info.physical_heap_start, align);
-    page_t next = page;
-
-    while (next >= page && next < limit && (limit - next) >> PAGE_SHIFT >= want) {
-        page = next;
-        if (block_of(page)->free == 0) {
-            next = align_up((page | (BLOCK_PAGES * PAGE_SIZE - 1)) + 1, align);
-        } else {
-            size_t got = run_length(page, want);
-
-            if (got == want)
-                return page;
-            next = align_up(page + (got + 1) * PAGE_SIZE, align);
+        if (frame_is_chunk(frame_at(first), i)) {
+            *order = i;
+            return first;
         }
     }
-    return PAGE_NONE;       /* also when the next aligned address wraps to 0 */
+    return PAGE_NONE;
 }
 
-page_t blocks_take_run(size_t page_count, size_t align, page_t limit, frame_owner_t owner)
+/* The same, but => its end. */
+static page_t end_of_chunk(page_t page)
 {
-    page_t first = find_run(page_count, align, limit);
+    unsigned order;
+    page_t first = chunk_around(page, &order);
 
-    if (first == PAGE_NONE)
+    return first == PAGE_NONE ? PAGE_NONE : first + ((page_t)PAGE_SIZE << order);
+}
+
+/* All that is free around a free chunk, chunk by chunk: as far down as `from`. */
+static void stretch(page_t from, page_t *first, page_t *end)
+{
+    unsigned order;
+    page_t next;
+
+    while (*first > from && (next = chunk_around(*first - PAGE_SIZE, &order)) != PAGE_NONE)
+        *first = next;
+    while ((next = end_of_chunk(*end)) != PAGE_NONE)
+        *end = next;
+}
+
+/*
+ * The lowest run in [from, limit). Whatever its place, a run has a chunk of at least
+ * `part` in it: those are looked for, at multiples of their length.
+ *
+ * => from: where a block begins, or the lowest page that can be free
+ */
+static page_t search(unsigned part, page_t from, size_t length, size_t align, page_t limit)
+{
+    page_t step = (page_t)PAGE_SIZE << part;
+    page_t at = align_down(from, step);
+
+    if ((physical.zone[ZONE_NORMAL].orders | physical.zone[ZONE_LOW].orders) >> part == 0)
         return PAGE_NONE;
+    while (at < limit) {
+        unsigned order;
+        page_t first;
+        page_t end;
+        page_t run;
+
+        if (block_of(at)->listed >> part == 0 && !is_whole(at >> BLOCK_SHIFT)) {
+            at = align_up(at + 1, (page_t)PAGE_SIZE << BLOCK_ORDER);
+            continue;
+        }
+        first = chunk_around(at, &order);
+        if (first == PAGE_NONE || order < part) {
+            at += step;
+            continue;
+        }
+        end = end_of_chunk(at);
+        stretch(from, &first, &end);
+        at = align_up(end, step);
+        if (end > limit)
+            end = limit;
+        run = align_up(first, align);
+        if (run >= first && run < end && end - run >= length)
+            return run;
+    }
+    return PAGE_NONE;
+}
+
+/* A run in [from, limit), which the zone is or begins with. */
+static page_t find_in_zone(zone_t zone, page_t from, size_t page_count, size_t align,
+                           page_t limit, bool may_break)
+{
+    size_t length = page_count * PAGE_SIZE;
+    size_t span = length > align ? length : align;
+    unsigned order = 0;     /* a chunk of it has an aligned run at its start */
+    unsigned part = 0;      /* a run has a chunk of it somewhere */
+    page_t page;
+
+    while (order <= PAIR_ORDER && (size_t)PAGE_SIZE << order < span)
+        order++;
+    while (part < BLOCK_ORDER && ((size_t)4 << part) - 1 <= page_count)
+        part++;
+    page = find_chunk(&physical.zone[zone], order, may_break ? PAIR_ORDER : BLOCK_ORDER - 1,
+                      length, limit);
+    if (page == PAGE_NONE && may_break)
+        page = search(part, from, length, align, limit);
+    return page;
+}
+
+/* Low memory last, but for a run that is to be below its end. */
+static page_t find_run(size_t page_count, size_t align, page_t limit, bool may_break)
+{
+    page_t page = PAGE_NONE;
+
+    if (limit > LOW_ZONE_END)
+        page = find_in_zone(ZONE_NORMAL, LOW_ZONE_END, page_count, align, limit, may_break);
+    if (page == PAGE_NONE && (limit <= LOW_ZONE_END || may_break))
+        page = find_in_zone(ZONE_LOW, physical_mem_info.physical_heap_start, page_count, align,
+                            limit, may_break);
+    return page;
+}
+
+page_t blocks_take_run(size_t page_count, size_t align, page_t limit, bool may_break)
+{
+    page_t run = PAGE_NONE;
+    page_t end;
+
+    if (page_count <= limit >> PAGE_SHIFT)
+        run = find_run(page_count, align, limit, may_break);
+    if (run == PAGE_NONE)
+        return PAGE_NONE;
+    end = run + page_count * PAGE_SIZE;
     enter_linear_space();
-    /* From the top down: the interval loses its upper end page by page. */
-    for (size_t i = page_count; i-- > 0; )
-        take_page(first + i * PAGE_SIZE, owner);
+    for (page_t at = run; at < end; ) {
+        unsigned order;
+        page_t first = chunk_around(at, &order);
+        page_t stop = first + ((page_t)PAGE_SIZE << order);
+        block_t *block = block_of(at);
+
+        chunk_take(block, first, order);
+        add_rest(first, at);
+        if (stop > end) {
+            add_rest(end, stop);
+            stop = end;
+        }
+        if (WATCH_FREE_PAGES)
+            look_at_pages(at, (stop - at) >> PAGE_SHIFT);
+        block->free = (uint16_t)(block->free - ((stop - at) >> PAGE_SHIFT));
+        at = stop;
+    }
     leave_linear_space();
-    return first;
+    physical.block_free -= page_count;
+    return run;
+}
+
+void blocks_give_run(page_t first, size_t page_count)
+{
+    page_t end = first + page_count * PAGE_SIZE;
+
+    if (WATCH_FREE_PAGES)
+        fill_pages(first, page_count);
+    else
+        frame_inside(frame_at(first));
+    physical.block_free += page_count;
+    while (first < end) {
+        block_t *block = block_of(first);
+        unsigned order = largest_order(first, end);
+
+        block->free = (uint16_t)(block->free + (1u << order));
+        chunk_give(block, first, frame_at(first), order);
+        first += (page_t)PAGE_SIZE << order;
+    }
 }
 
 /* ---- boot */
 
-void blocks_init(void)
+/* Frames up to the end of the last block: a chunk's other half always has one. */
+static size_t frames_length(size_t frame_count)
 {
-    memset(physical.class_head, 0xff, sizeof(physical.class_head));
-    for (size_t i = 0; i < BLOCK_COUNT; i++)
-        physical.block[i].listed = BLOCK_NONE;
+    return align_up(frame_count, BLOCK_PAGES) * sizeof(frame_t);
 }
 
-/* Free pages [start, end) of one block become its interval, or are threaded. */
-static void block_add(block_t *block, unsigned start, unsigned end)
+size_t blocks_table_length(size_t frame_count)
 {
-    if (block->raw_start == block->raw_end) {
-        block->raw_start = (uint16_t)start;
-        block->raw_end = (uint16_t)end;
-    } else {
-        thread_pages(block, start, end);
+    /* An even number: each has another one. */
+    size_t blocks = align_up(frame_count, 2 * BLOCK_PAGES) / BLOCK_PAGES * sizeof(block_t);
+
+    return align_up(frames_length(frame_count) + blocks, PAGE_SIZE);
+}
+
+void blocks_move(void *table)
+{
+    physical_frames = table;
+    physical.block = (block_t *)(void *)((char *)table + frames_length(physical_frame_count));
+}
+
+/* Every second block of [number, end), which are even, word by word. */
+static void set_add_pairs(block_set_t *set, size_t number, size_t end)
+{
+    while (number < end) {
+        size_t next = align_up(number + 1, 32);
+        uint32_t bits = 0x55555555u << number % 32;
+
+        if (next > end) {
+            bits &= (1u << end % 32) - 1;
+            next = end;
+        }
+        set->word[number / 32] |= bits;
+        set->summary[number / 1024] |= 1u << number / 32 % 32;
+        number = next;
     }
-    block->free = (uint16_t)(block->free + end - start);
-    block_changed(block, end - start);
+}
+
+/* Blocks [number, end) of a zone are whole: pairs, and maybe a single one at each end. */
+static void add_whole(size_t number, size_t end)
+{
+    zone_blocks_t *zone = &physical.zone[zone_of(block_base(number))];
+
+    for (block_t *block = &physical.block[number]; block < &physical.block[end]; block++)
+        block->free = BLOCK_PAGES;
+    if (number % 2 != 0)
+        set_listed(number++, BLOCK_ORDER);
+    if (end % 2 != 0 && number < end)
+        set_listed(--end, BLOCK_ORDER);
+    if (number < end)
+        zone->orders |= 1u << PAIR_ORDER;
+    set_add_pairs(&zone->have[PAIR_ORDER], number, end);
 }
 
 void blocks_add(page_t base, page_t end)
 {
+    physical.block_free += (end - base) >> PAGE_SHIFT;
     while (base < end) {
         block_t *block = block_of(base);
-        page_t stop = block_base(block) + BLOCK_PAGES * PAGE_SIZE;
+        unsigned order = largest_order(base, end);
+        page_t next = base + ((page_t)PAGE_SIZE << order);
 
-        if (stop > end)
-            stop = end;
-        block_add(block, index_in_block(base), index_in_block(stop - PAGE_SIZE) + 1);
-        base = stop;
+        if (order == BLOCK_ORDER) {
+            next = align_down(end, (page_t)PAGE_SIZE << BLOCK_ORDER);
+            if (base < LOW_ZONE_END && next > LOW_ZONE_END)
+                next = LOW_ZONE_END;
+            add_whole(base >> BLOCK_SHIFT, next >> BLOCK_SHIFT);
+        } else {
+            block->free = (uint16_t)(block->free + (1u << order));
+            chunk_add(block, base, frame_at(base), order);
+        }
+        base = next;
     }
 }
 
 /* ---- checking */
 
-static const char *check_block(const block_t *block, size_t *list_pages)
+static const char *check_list(size_t number, unsigned order, size_t *pages)
 {
-    size_t listed = 0;
     page_t prev = PAGE_NONE;
+    size_t count = 0;
 
-    for (page_t page = block->head; page != PAGE_NONE; ) {
-        const free_page_marker_t *marker = at_page(page);
+    for (page_t page = physical.block[number].list[order]; page != PAGE_NONE; ) {
+        const free_page_marker_t *marker;
 
-        if (block_of(page) != block || (page & PAGE_MASK) != 0)
+        if (page >> BLOCK_SHIFT != number ||
+            (page & (((page_t)PAGE_SIZE << order) - 1)) != 0)
             return "a free list leads out of its block";
+        marker = at_page(page);
         if (marker->check != check_word(page))
             return "a free page's marker is damaged";
         if (marker->prev != prev)
             return "a free list's backward link is wrong";
-        if (frame_at(page)->state != FRAME_FREE)
-            return "a listed page is not free in the frame table";
-        if (++listed > BLOCK_PAGES)
-            return "a free list has a loop";
+        if (!frame_is_chunk(frame_at(page), order))
+            return "a listed page is no free chunk in the frame table";
+        if (frame_is_chunk(frame_at(page ^ (page_t)PAGE_SIZE << order), order))
+            return "two halves of a chunk are free and not merged";
+        count++;
         prev = page;
         page = marker->next;
     }
-    *list_pages += listed;
-    if (listed + block->raw_end - block->raw_start != block->free)
-        return "a block's counter differs from its list and interval";
-    if (block->listed != class_of(block))
-        return "a block hangs in the wrong class";
+    *pages += count << order;
     return NULL;
 }
 
-static const char *check_classes(void)
+/* Whether the sets have the block where it has chunks. */
+static bool is_in_its_sets(size_t number)
 {
-    size_t listed = 0;
-    size_t expected = 0;
+    const zone_blocks_t *zone = &physical.zone[zone_of(block_base(number))];
+    const block_t *block = &physical.block[number];
+    bool pair = is_whole(number) && is_whole(number ^ 1);
 
-    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT; zone++) {
-        for (unsigned class = 0; class < CLASS_COUNT; class++) {
-            uint16_t prev = BLOCK_NONE;
-            uint16_t number = physical.class_head[zone][class];
+    for (unsigned order = 0; order < BLOCK_ORDER; order++) {
+        bool listed = (block->listed >> order & 1) != 0;
 
-            if ((number != BLOCK_NONE) != ((physical.classes[zone] >> class & 1) != 0))
-                return "the bitmap of classes is wrong";
-            for (; number != BLOCK_NONE; number = physical.block[number].next) {
-                const block_t *block = &physical.block[number];
-
-                if (block->listed != class || block->prev != prev ||
-                    zone_of(block_base(block)) != zone)
-                    return "a class's list of blocks is wrong";
-                if (++listed > BLOCK_COUNT)
-                    return "a class's list of blocks has a loop";
-                prev = number;
-            }
-        }
+        if (set_has(&zone->have[order], number) != listed ||
+            (block->list[order] != PAGE_NONE && !listed))
+            return false;
     }
-    for (size_t i = 0; i < BLOCK_COUNT; i++)
-        expected += physical.block[i].free > 0;
-    return listed == expected ? NULL : "a block with free pages is in no class";
+    return set_has(&zone->have[BLOCK_ORDER], number) == (is_whole(number) && !pair) &&
+           set_has(&zone->have[PAIR_ORDER], number) == (pair && number % 2 == 0);
 }
 
-const char *blocks_check(size_t *listed)
+static const char *check_block(size_t number)
+{
+    const block_t *block = &physical.block[number];
+    const char *trouble = NULL;
+    size_t pages = 0;
+
+    if (!is_in_its_sets(number))
+        return "a set of blocks is wrong";
+    for (unsigned order = 0; order < BLOCK_ORDER && trouble == NULL; order++)
+        trouble = check_list(number, order, &pages);
+    if (trouble == NULL && pages != (is_whole(number) ? 0 : block->free))
+        trouble = "a block's counter differs from its lists";
+    return trouble;
+}
+
+/* Sets against their summaries; blocks that are not there are in none. */
+static const char *check_sets(const zone_blocks_t *zone)
+{
+    for (unsigned order = 0; order <= PAIR_ORDER; order++) {
+        const block_set_t *set = &zone->have[order];
+
+        if (set_is_empty(set) != ((zone->orders >> order & 1) == 0))
+            return "a zone's orders are wrong";
+        for (size_t i = 0; i < SET_WORDS; i++) {
+            if ((set->word[i] != 0) != ((set->summary[i / 32] >> i % 32 & 1) != 0))
+                return "a summary of a set of blocks is wrong";
+            if (set->word[i] != 0 && i * 32 + (31 - (unsigned)__builtin_clz(set->word[i])) >=
+                                     block_count())
+                return "a set has a block that is not there";
+        }
+    }
+    return NULL;
+}
+
+const char *blocks_check(void)
 {
     const char *trouble = NULL;
     size_t free = 0;
 
     enter_linear_space();
-    for (size_t i = 0; i < BLOCK_COUNT && trouble == NULL; i++) {
-        trouble = check_block(&physical.block[i], listed);
+    for (size_t i = 0; i < block_count() && trouble == NULL; i++) {
+        trouble = check_block(i);
         free += physical.block[i].free;
     }
     leave_linear_space();
-    if (trouble == NULL)
-        trouble = check_classes();
+    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT && trouble == NULL; zone++)
+        trouble = check_sets(&physical.zone[zone]);
     if (trouble == NULL && free != physical.block_free)
         trouble = "the sum of the blocks' counters is wrong";
     return trouble;

@@ -1,17 +1,23 @@
 /*
- * Blocks of 2 MiB: which pages of each are free. Private to the page allocator.
+ * Free memory: chunks of 2^order pages, in blocks of 2 MiB. Private to the page
+ * allocator.
  *
- *   block (2 MiB)     0         1         2         3
- *                     +---------+---------+---------+---------+
- *                     |UUFUUUUFU|UUUUURRRR|RRRRRRRRR|RRRRRRRRR|
- *                     +---------+---------+---------+---------+
- *                         |    |     ^ interval: never handed out, no marker
- *          block 0: head -F----F                    U used  F free, marker
+ *   block (512 pages)  0              1              2
+ *                      +--------------+--------------+--------------+
+ *                      |UUM.M...UUMU..|..............|UUUUUUUUUUUUUU|
+ *                      +--------------+--------------+--------------+
+ *                         |  |    |    whole: a bit,   U used
+ *            order 1 -----+  |    |    no list         M a chunk's marker
+ *            order 2 --------+    |                    . free, in the chunk
+ *            order 0 -------------+
  *
- * A block with free pages hangs in the list of its zone and class of fullness;
- * class 0 is the fullest. Markers are touched in the linear space only.
+ * A chunk lies at a multiple of its length, and merges with the other half of the
+ * next larger one. Each block has a list for each order, last freed first, through
+ * a marker in the chunk's first page; that page's frame knows the order. Which
+ * blocks have a chunk of an order is a set of bits, so that "the lowest block with
+ * the smallest chunk that will do" takes a few steps.
  *
- * => all of it under physical.lock
+ * => all of it under physical.lock; markers are touched in the linear space only
  */
 #ifndef MM_X86_BLOCKS_H
 #define MM_X86_BLOCKS_H
@@ -21,13 +27,15 @@
 #include <kernel/splock.h>
 
 enum {
-    BLOCK_SHIFT = 21,
-    BLOCK_PAGES = 1 << (BLOCK_SHIFT - PAGE_SHIFT),
+    BLOCK_ORDER = 9,
+    PAIR_ORDER = BLOCK_ORDER + 1,   /* two whole blocks, the first an even one: 4 MiB */
+    BLOCK_PAGES = 1 << BLOCK_ORDER,
+    BLOCK_SHIFT = PAGE_SHIFT + BLOCK_ORDER,
     BLOCK_COUNT = LINEAR_END >> BLOCK_SHIFT,
-    BLOCK_NONE = 0xffff,
-    CLASS_COUNT = 8,
-    MAGAZINE_SIZE = 64,
-    MAGAZINE_BATCH = 32,
+    MAGAZINE_SIZE = 128,    /* pages of each of two; taken and given back at a time */
+    KEPT_ORDER = 5,         /* the longest runs that are kept: 32 pages */
+    KEPT_PAGES = 32,        /* so many of each order, but two runs at least */
+    KEPT_COUNT = KEPT_PAGES / 2,
     FREES_KEPT = 256,       /* a power of two */
 };
 
@@ -38,39 +46,70 @@ enum {
 #define WATCH_FREE_PAGES false
 #endif
 
-#define LOW_ZONE_END    (16u * MIB)
 #define FREE_PAGE_CHECK 0x50474621u     /* "!FGP" */
 
-typedef enum zone { ZONE_NORMAL, ZONE_LOW, ZONE_COUNT } zone_t;
-
 typedef struct block {
-    page_t head;            /* list of free pages with markers */
-    uint16_t free;          /* list and interval together */
-    uint16_t raw_start;     /* the interval: page numbers within the block */
-    uint16_t raw_end;
-    uint16_t next;          /* in the list of its class */
-    uint16_t prev;
-    uint16_t listed;        /* its class, or BLOCK_NONE: in no list */
+    page_t list[BLOCK_ORDER];   /* the first chunk of each order, or PAGE_NONE */
+    uint16_t free;              /* pages; BLOCK_PAGES: the block is whole, no list has it */
+    uint16_t listed;            /* bit: in the zone's set of that order (below BLOCK_ORDER), */
+                                /* maybe no more rightly: it is seen when the set is used */
 } block_t;
 
-static_assert(sizeof(frame_t) == 6, "six bytes a frame");
-static_assert((BLOCK_PAGES & (BLOCK_PAGES - 1)) == 0, "a power of two");
-static_assert((FREES_KEPT & (FREES_KEPT - 1)) == 0, "its index may wrap");
-static_assert(BLOCK_COUNT < BLOCK_NONE, "block numbers fit in 16 bits");
-static_assert(MAGAZINE_BATCH >= 16 && MAGAZINE_BATCH < MAGAZINE_SIZE, "a batch fits");
+enum { SET_WORDS = BLOCK_COUNT / 32, SET_SUMMARIES = (SET_WORDS + 31) / 32 };
 
-/* Guards: (p) lock  (c) the processor: only it, and it is never interrupted here */
+/* A set of blocks. */
+typedef struct block_set {
+    uint32_t summary[SET_SUMMARIES];    /* bit: that word is not 0 */
+    uint32_t word[SET_WORDS];           /* bit: that block */
+} block_set_t;
+
+typedef struct zone_blocks {
+    uint32_t orders;                    /* bit: have[order] is not empty */
+    block_set_t have[PAIR_ORDER + 1];   /* the blocks with a chunk of that order, and some */
+                                        /* that had one; a pair of whole ones by its first */
+} zone_blocks_t;
+
+static_assert(sizeof(frame_t) == 6, "six bytes a frame");
+static_assert(LINEAR_END % (32u << BLOCK_SHIFT) == 0, "sets have no ragged end");
+static_assert(LOW_ZONE_END % (2u << BLOCK_SHIFT) == 0, "a pair is in one zone");
+static_assert((FREES_KEPT & (FREES_KEPT - 1)) == 0, "its index may wrap");
+
+/* A page and its frame: what is at hand is not computed again. */
+typedef struct page_slot {
+    page_t page;
+    frame_t *frame;
+} page_slot_t;
+
+typedef struct magazine {
+    page_slot_t none;                   /* page 0, whose frame is never in a magazine */
+    page_slot_t slot[MAGAZINE_SIZE];    /* oldest first */
+} magazine_t;
+
+/* Free runs of one order that are handed out again as they are. */
+typedef struct kept {
+    size_t count;
+    page_slot_t run[KEPT_COUNT];        /* oldest first */
+} kept_t;
+
+/*
+ * Two magazines (Bonwick and Adams, "Magazines and Vmem", USENIX 2001): pages come
+ * from and go to the loaded one. The other one is full or empty; they change places
+ * when that helps.
+ *
+ * Guards: (p) lock  (c) the processor: only it, and it is never interrupted here
+ */
 struct physical {
     splock_t lock;
-    page_t *top;                                /* (c) past the magazine's last page */
-    page_t *full;                               /* (c) where `top` is when it must drain */
-    page_t slots[1 + MAGAZINE_SIZE];            /* (c) the magazine, and below it page 0, */
-                                                /* whose frame is never in a magazine */
-    uint32_t classes[ZONE_COUNT];               /* (p) bit: that class has a block */
-    uint16_t class_head[ZONE_COUNT][CLASS_COUNT];   /* (p) */
-    block_t block[BLOCK_COUNT];                 /* (p) */
+    page_slot_t *top;                           /* (c) past the loaded magazine's last page */
+    page_slot_t *full;                          /* (c) where `top` is when it is full */
+    magazine_t magazine[2];                     /* (c) */
+    unsigned loaded;                            /* (c) which */
+    size_t spare;                               /* (c) pages in the other one */
+    kept_t kept[KEPT_ORDER + 1];                /* (c) by order; none of order 0 */
+    size_t kept_pages;                          /* (c) */
+    zone_blocks_t zone[ZONE_COUNT];             /* (p) */
+    block_t *block;                             /* (p) behind the frame table */
     size_t block_free;                          /* (p) pages free in all blocks */
-    size_t block_low_free;                      /* (p) of those, below LOW_ZONE_END */
     physical_reclaim_t *reclaim;
     bool reclaiming;                            /* (p) */
     size_t fail_after;                          /* 0: off */
@@ -79,30 +118,41 @@ struct physical {
 
 extern struct physical physical;
 
-/* The magazine's pages, oldest first, and how many there are. */
-static inline page_t *magazine(void)
+/* How many runs of an order are kept at most. */
+static ALWAYS_INLINE size_t kept_max(unsigned order)
 {
-    return physical.slots + 1;
+    return order < KEPT_ORDER ? KEPT_PAGES >> order : 2;
+}
+
+/* The pages of a magazine, and how many there are. */
+static inline page_slot_t *loaded_pages(void)
+{
+    return physical.magazine[physical.loaded].slot;
+}
+
+static inline size_t loaded_count(void)
+{
+    return (size_t)(physical.top - loaded_pages());
+}
+
+static inline page_slot_t *spare_pages(void)
+{
+    return physical.magazine[1 - physical.loaded].slot;
 }
 
 static inline size_t magazine_count(void)
 {
-    return (size_t)(physical.top - magazine());
+    return loaded_count() + physical.spare;
 }
 
-static inline block_t *block_of(page_t page)
+static ALWAYS_INLINE block_t *block_of(page_t page)
 {
     return &physical.block[page >> BLOCK_SHIFT];
 }
 
-static inline page_t block_base(const block_t *block)
+static inline size_t block_count(void)
 {
-    return (page_t)(block - physical.block) << BLOCK_SHIFT;
-}
-
-static inline unsigned index_in_block(page_t page)
-{
-    return (page >> PAGE_SHIFT) % BLOCK_PAGES;
+    return (physical_frame_count + BLOCK_PAGES - 1) / BLOCK_PAGES;
 }
 
 static inline zone_t zone_of(page_t page)
@@ -110,14 +160,9 @@ static inline zone_t zone_of(page_t page)
     return page < LOW_ZONE_END ? ZONE_LOW : ZONE_NORMAL;
 }
 
-static inline unsigned class_of(const block_t *block)
-{
-    return block->free == 0 ? BLOCK_NONE : (block->free - 1u) / (BLOCK_PAGES / CLASS_COUNT);
-}
-
 static inline uint32_t check_word(page_t page)
 {
-    return FREE_PAGE_CHECK ^ (uint32_t)(page >> PAGE_SHIFT);
+    return FREE_PAGE_CHECK ^ (uint32_t)page;
 }
 
 /* The frame of a page that has one. */
@@ -135,29 +180,92 @@ static ALWAYS_INLINE void frame_set(frame_t *frame, frame_state_t state, frame_o
     __builtin_memcpy(frame, &bits, sizeof(bits));
 }
 
-/* physical.c: an empty magazine. */
-void magazine_init(void);
+/* Whether a free chunk of this order begins at the frame. */
+static ALWAYS_INLINE bool frame_is_chunk(const frame_t *frame, unsigned order)
+{
+    uint32_t bits;
 
-/* No free page anywhere. */
-void blocks_init(void);
+    __builtin_memcpy(&bits, frame, sizeof(bits));
+    return bits == (FRAME_FREE | (order + 1) << 16);
+}
+
+/* The bytes of frame table and blocks, for that many frames. Whole pages. */
+size_t blocks_table_length(size_t frame_count);
+
+/* Where the tables are from now on. At first cleared: no free page anywhere. */
+void blocks_move(void *table);
 
 /* Pages [base, end) are free from now on: at boot, before paging. */
 void blocks_add(page_t base, page_t end);
 
 /*
- * Take up to `want` pages from the fullest blocks, low memory last.
+ * Take up to `want` pages into slots: the smallest chunks of the lowest blocks, low
+ * memory last. Their frames are FRAME_MAGAZINE.
  *
- * => how many; fewer than `want`: there are no more
+ * => how many. Fewer than `want`: there are no more, or no more without breaking a
+ *    whole block, which is done for the first page only
  */
-size_t blocks_take(page_t *pages, size_t want);
+size_t blocks_take(page_slot_t *slots, size_t want);
 
-/* Give one page back. => in the linear space */
-void blocks_give(page_t page);
+/* Give pages back, at least one. => in the linear space */
+void blocks_give(const page_slot_t *slots, size_t count);
 
-/* Take a run. => PAGE_NONE: there is none; frames are set to used, `owner`, 1 */
-page_t blocks_take_run(size_t page_count, size_t align, page_t limit, frame_owner_t owner);
+/* Whether a page can be had without breaking a whole block, or low memory. */
+bool blocks_have_parts(void);
 
-/* Part of physical_check. */
-const char *blocks_check(size_t *listed);
+/*
+ * Take a run.
+ *
+ * => PAGE_NONE: there is none, or none without breaking a whole block and not `may_break`
+ * => its frames are not changed, but for FRAME_FREE's count, which is 0
+ */
+page_t blocks_take_run(size_t page_count, size_t align, page_t limit, bool may_break);
+
+/* Give a run back. => in the linear space */
+void blocks_give_run(page_t first, size_t page_count);
+
+/* Part of physical_check: lists, counters and sets agree. */
+const char *blocks_check(void);
+
+/* ---- physical.c */
+
+/* Empty magazines. */
+void magazine_init(void);
+
+/* Give all pages of the magazines back to their blocks. */
+void magazine_empty(void);
+
+/* For tests. => true: this allocation is to fail. Under the lock */
+bool physical_fails_on_purpose(void);
+
+/* While an allocation is to fail, nothing is held back: each one is counted. */
+static inline bool physical_is_failing(void)
+{
+    return physical.fail_after != 0;
+}
+
+/* Ask for pages, once. => true: try again. Under the lock, which is let go meanwhile */
+bool physical_ask_for_pages(size_t wanted);
+
+/* Report a misuse. => -EINVAL */
+int physical_misuse(const char *what, page_t page);
+
+/* free_physical_page for somebody else; `site` is where he called. */
+int physical_free_for(page_t page, const void *site);
+
+/* Debug builds: remember who freed a page. */
+void physical_remember_free(page_t page, const void *site);
+
+/* ---- physical_runs.c */
+
+/* Give all kept runs back to their blocks. => whether there were any */
+bool runs_empty(void);
+
+/*
+ * The used frame of a page of a run, whose pages are each by themselves from now on.
+ *
+ * => NULL: not in a run
+ */
+frame_t *runs_split(page_t page);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Physical pages: single pages through a magazine, runs, and counted pages.
+ * Physical pages: single pages through a magazine, and counted pages.
  *
  * The magazine is the processor's own: an allocation or a free that it serves
  * takes no lock. What it lacks or has too much of goes to the blocks (blocks.h),
@@ -20,62 +20,102 @@ frame_t *physical_frames;
 size_t physical_frame_count;
 struct physical physical;
 
+/* Pages of the low zone, `length` a slot. */
+static size_t count_low(const page_slot_t *slots, size_t count, size_t length)
+{
+    size_t low = 0;
+
+    for (size_t i = 0; i < count; i++)
+        low += zone_of(slots[i].page) == ZONE_LOW ? length : 0;
+    return low;
+}
+
 const physical_mem_info_t *physical_figures(void)
 {
     physical_mem_info_t *info = &physical_mem_info;
 
     info->magazine = magazine_count();
-    info->free = physical.block_free + info->magazine;
+    info->kept = physical.kept_pages;
+    info->free = physical.block_free + info->magazine + info->kept;
     info->used = info->total - info->reserved - info->free;
     info->owner[OWNER_NONE] = info->free;
-    info->low_free = physical.block_low_free;
-    for (const page_t *page = magazine(); page < physical.top; page++)
-        info->low_free += zone_of(*page) == ZONE_LOW;
+    info->low_free = 0;
+    for (page_t base = 0; base < LOW_ZONE_END && base >> BLOCK_SHIFT < block_count();
+         base += BLOCK_PAGES * PAGE_SIZE)
+        info->low_free += block_of(base)->free;
+    info->low_free += count_low(loaded_pages(), loaded_count(), 1) +
+                      count_low(spare_pages(), physical.spare, 1);
+    for (unsigned order = 1; order <= KEPT_ORDER; order++)
+        info->low_free += count_low(physical.kept[order].run, physical.kept[order].count,
+                                    (size_t)1 << order);
     return info;
 }
 
-/* ---- the magazine */
+/* ---- the magazines */
 
-/* While an allocation is to fail, the magazine is kept empty: each one is counted. */
-static inline bool is_failing(void)
+/* The loaded magazine has so many pages. */
+static void set_loaded(size_t count)
 {
-    return physical.fail_after != 0;
+    physical.top = loaded_pages() + count;
+    physical.full = loaded_pages() + (physical_is_failing() ? 0 : MAGAZINE_SIZE);
 }
 
 void magazine_init(void)
 {
-    physical.slots[0] = PAGE_NONE;
-    physical.top = magazine();
-    physical.full = magazine() + MAGAZINE_SIZE;
+    for (size_t i = 0; i < ARRAY_LENGTH(physical.magazine); i++)
+        physical.magazine[i].none = (page_slot_t){ PAGE_NONE, frame_at(PAGE_NONE) };
+    set_loaded(0);
 }
 
-/* => false: no block has a free page */
-static bool magazine_refill(void)
+static void exchange_magazines(void)
 {
-    size_t want = is_failing() ? 1 : MAGAZINE_BATCH;
-    size_t count;
+    size_t spare = physical.spare;
 
-    ASSERT(physical.top == magazine());
-    physical_mem_info.refills++;
-    count = blocks_take(magazine(), want);
-    for (size_t i = 0; i < count; i++)
-        frame_set(frame_at(magazine()[i]), FRAME_MAGAZINE, OWNER_NONE, 0);
-    physical.top = magazine() + count;
-    return count > 0;
+    physical.spare = loaded_count();
+    physical.loaded = 1 - physical.loaded;
+    set_loaded(spare);
 }
 
-/* Give the `count` pages that have been longest in the magazine back to their blocks. */
-static void magazine_drain(size_t count)
+static void give_pages(const page_slot_t *slots, size_t count)
 {
-    size_t left = magazine_count() - count;
-
+    if (count == 0)
+        return;
     physical_mem_info.drains++;
     enter_linear_space();
-    for (size_t i = 0; i < count; i++)
-        blocks_give(magazine()[i]);
+    blocks_give(slots, count);
     leave_linear_space();
-    memmove(magazine(), magazine() + count, left * sizeof(page_t));
-    physical.top = magazine() + left;
+}
+
+void magazine_empty(void)
+{
+    give_pages(loaded_pages(), loaded_count());
+    give_pages(spare_pages(), physical.spare);
+    physical.spare = 0;
+    set_loaded(0);
+}
+
+/* Whether the loaded magazine has a page, now at the latest. */
+static bool magazine_load(void)
+{
+    if (loaded_count() > 0)
+        return true;
+    if (physical.spare > 0) {
+        exchange_magazines();
+        return true;
+    }
+    physical_mem_info.refills++;
+    if (physical.kept_pages > 0 && !blocks_have_parts())
+        runs_empty();
+    set_loaded(blocks_take(loaded_pages(), physical_is_failing() ? 1 : MAGAZINE_SIZE));
+    return loaded_count() > 0;
+}
+
+/* The loaded magazine is full: let it have room. */
+static void magazine_unload(void)
+{
+    give_pages(spare_pages(), physical.spare);
+    physical.spare = 0;
+    exchange_magazines();
 }
 
 /* ---- debug builds: who freed what */
@@ -86,10 +126,9 @@ static struct freed {
 } freed[FREES_KEPT];
 static size_t freed_next;
 
-static inline void remember_free(page_t page, const void *site)
+void physical_remember_free(page_t page, const void *site)
 {
-    if (WATCH_FREE_PAGES)
-        freed[freed_next++ % FREES_KEPT] = (struct freed){ page, site };
+    freed[freed_next++ % FREES_KEPT] = (struct freed){ page, site };
 }
 
 /* => where the page was last freed, or NULL: not known */
@@ -106,17 +145,15 @@ static const void *last_free(page_t page)
 
 /* ---- allocating */
 
-/* For tests. => true: this allocation is to fail */
-static bool fails_on_purpose(void)
+bool physical_fails_on_purpose(void)
 {
-    if (!is_failing() || --physical.fail_after != 0)
+    if (!physical_is_failing() || --physical.fail_after != 0)
         return false;
-    physical.full = magazine() + MAGAZINE_SIZE;
+    set_loaded(loaded_count());
     return true;
 }
 
-/* Ask for pages, once. => true: try again */
-static bool reclaim_pages(size_t wanted)
+bool physical_ask_for_pages(size_t wanted)
 {
     size_t got;
 
@@ -130,28 +167,25 @@ static bool reclaim_pages(size_t wanted)
     return got > 0;
 }
 
-static ALWAYS_INLINE page_t magazine_pop(page_t page, frame_t *frame, frame_owner_t owner)
+static ALWAYS_INLINE page_t magazine_pop(page_slot_t *top, frame_t *frame, frame_owner_t owner)
 {
     DEBUG_ASSERT(owner > OWNER_NONE && owner < OWNER_COUNT);
-    physical.top--;
     physical_mem_info.owner[owner]++;
     frame_set(frame, FRAME_USED, owner, 1);
-    return page;
+    top--;
+    physical.top = top;
+    return top->page;
 }
 
 static NOINLINE page_t alloc_with_refill(frame_owner_t owner)
 {
     page_t page = PAGE_NONE;
-    bool got;
 
     splock_lock(&physical.lock);
-    got = !fails_on_purpose() &&
-          (magazine_count() > 0 || magazine_refill() ||
-           (reclaim_pages(1) && (magazine_count() > 0 || magazine_refill())));
-    if (got) {
-        page = physical.top[-1];
-        ASSERT(frame_at(page)->state == FRAME_MAGAZINE);
-        magazine_pop(page, frame_at(page), owner);
+    if (!physical_fails_on_purpose() &&
+        (magazine_load() || (physical_ask_for_pages(1) && magazine_load()))) {
+        ASSERT(physical.top[-1].frame->state == FRAME_MAGAZINE);
+        page = magazine_pop(physical.top, physical.top[-1].frame, owner);
     } else {
         physical_mem_info.failures++;
     }
@@ -161,13 +195,13 @@ static NOINLINE page_t alloc_with_refill(frame_owner_t owner)
 
 page_t alloc_physical_page(frame_owner_t owner)
 {
-    page_t page = physical.top[-1];
-    frame_t *frame = frame_at(page);
+    page_slot_t *top = physical.top;
+    frame_t *frame = top[-1].frame;
 
     /* An empty magazine ends with page 0. Damage is found out in the other call. */
     if (UNLIKELY(frame->state != FRAME_MAGAZINE))
         return alloc_with_refill(owner);
-    return magazine_pop(page, frame, owner);
+    return magazine_pop(top, frame, owner);
 }
 
 /* ---- freeing */
@@ -175,13 +209,14 @@ page_t alloc_physical_page(frame_owner_t owner)
 static const char *state_name(unsigned state)
 {
     static const char *const names[] = {
-        "never handed out", "free", "free, in the magazine", "used", "reserved",
+        "not in use", "free", "free, in the magazine", "used", "used, the first of a run",
+        "free, kept as a run", "reserved",
     };
 
     return state < ARRAY_LENGTH(names) ? names[state] : "damaged";
 }
 
-static NOINLINE int misuse(const char *what, page_t page)
+NOINLINE int physical_misuse(const char *what, page_t page)
 {
     const frame_t *frame = physical_frame(page);
     char sentence[192];
@@ -195,7 +230,8 @@ static NOINLINE int misuse(const char *what, page_t page)
     else
         format_text(sentence, sizeof(sentence), "%s of page %#zx: it is %s (%s, count %u)",
                     what, page, state_name(frame->state),
-                    frame_owner_name(frame->owner), frame->count);
+                    frame_owner_name(frame->owner),
+                    frame->state == FRAME_FREE ? 0u : frame->count);
     if (frame != NULL && last_free(page) != NULL) {
         size_t length = strlen(sentence);
 
@@ -207,10 +243,10 @@ static NOINLINE int misuse(const char *what, page_t page)
 }
 
 /*
- * The used frame of a page, or NULL: not a page, or not used. The rotation makes
- * an address that is no page's a number past any table.
+ * The used frame of a page, or NULL: not a page, or not used, or part of a run. The
+ * rotation makes an address that is no page's a number past any table.
  */
-static ALWAYS_INLINE frame_t *used_frame(page_t page)
+static ALWAYS_INLINE frame_t *single_frame(page_t page)
 {
     size_t number = page >> PAGE_SHIFT | page << (sizeof(page) * 8 - PAGE_SHIFT);
 
@@ -220,45 +256,65 @@ static ALWAYS_INLINE frame_t *used_frame(page_t page)
     return &physical_frames[number];
 }
 
-static ALWAYS_INLINE void magazine_push(page_t page, frame_t *frame)
+/* The same for any used page. */
+static ALWAYS_INLINE frame_t *used_frame(page_t page)
 {
-    physical_mem_info.owner[frame->owner]--;
+    frame_t *frame = single_frame(page);
+
+    return LIKELY(frame != NULL) ? frame : runs_split(page);
+}
+
+static ALWAYS_INLINE void magazine_push(page_t page, frame_t *frame, page_slot_t *top)
+{
     frame_set(frame, FRAME_MAGAZINE, OWNER_NONE, 0);
-    *physical.top++ = page;
+    top->page = page;
+    top->frame = frame;
+    physical.top = top + 1;
 }
 
 static NOINLINE int free_with_drain(page_t page, frame_t *frame)
 {
     splock_lock(&physical.lock);
-    if (is_failing()) {
-        physical_mem_info.owner[frame->owner]--;
-        enter_linear_space();
-        blocks_give(page);
-        leave_linear_space();
+    if (physical_is_failing()) {
+        give_pages(&(page_slot_t){ page, frame }, 1);
     } else {
-        magazine_drain(MAGAZINE_BATCH);
-        magazine_push(page, frame);
+        magazine_unload();
+        magazine_push(page, frame, physical.top);
     }
     splock_unlock(&physical.lock);
     return 0;
 }
 
-static ALWAYS_INLINE int give_back(page_t page, frame_t *frame)
+/* `site`: where the page was freed. */
+static ALWAYS_INLINE int give_back(page_t page, frame_t *frame, const void *site)
 {
-    if (UNLIKELY(physical.top == physical.full))
+    page_slot_t *top;
+
+    if (WATCH_FREE_PAGES)
+        physical_remember_free(page, site);
+    physical_mem_info.owner[frame->owner]--;
+    top = physical.top;
+    if (UNLIKELY(top == physical.full))
         return free_with_drain(page, frame);
-    magazine_push(page, frame);
+    magazine_push(page, frame, top);
     return 0;
+}
+
+int physical_free_for(page_t page, const void *site)
+{
+    frame_t *frame = used_frame(page);
+
+    return frame != NULL ? give_back(page, frame, site) : physical_misuse("free", page);
 }
 
 int free_physical_page(page_t page)
 {
-    frame_t *frame = used_frame(page);
+    frame_t *frame = single_frame(page);
 
+    /* A page of a run, or none at all. */
     if (UNLIKELY(frame == NULL))
-        return misuse("free", page);
-    remember_free(page, __builtin_return_address(0));
-    return give_back(page, frame);
+        return physical_free_for(page, __builtin_return_address(0));
+    return give_back(page, frame, __builtin_return_address(0));
 }
 
 page_t page_new(frame_owner_t owner)
@@ -271,7 +327,7 @@ void page_hold(page_t page)
     frame_t *frame = used_frame(page);
 
     if (UNLIKELY(frame == NULL)) {
-        misuse("hold", page);
+        physical_misuse("hold", page);
         return;
     }
     if (frame->count != COUNT_MAX)
@@ -283,13 +339,12 @@ int page_release(page_t page)
     frame_t *frame = used_frame(page);
 
     if (UNLIKELY(frame == NULL))
-        return misuse("release", page);
+        return physical_misuse("release", page);
     if (UNLIKELY(frame->count == COUNT_MAX))
         return COUNT_MAX;
     if (frame->count > 1)
         return --frame->count;
-    remember_free(page, __builtin_return_address(0));
-    return give_back(page, frame);
+    return give_back(page, frame, __builtin_return_address(0));
 }
 
 size_t page_count(page_t page)
@@ -309,38 +364,6 @@ void physical_set_owner(page_t page, frame_owner_t owner)
     frame->owner = (uint8_t)owner;
 }
 
-/* ---- runs */
-
-static page_t take_run(size_t page_count, size_t align, page_t limit, frame_owner_t owner)
-{
-    if (magazine_count() > 0)
-        magazine_drain(magazine_count());
-    return blocks_take_run(page_count, align, limit, owner);
-}
-
-page_t physical_alloc_run(size_t page_count, size_t align, page_t limit,
-                          frame_owner_t owner)
-{
-    page_t end = physical_mem_info.physical_heap_end;
-    page_t first = PAGE_NONE;
-
-    ASSERT(page_count > 0 && align >= PAGE_SIZE && (align & (align - 1)) == 0);
-    if (limit != 0 && limit < end)
-        end = limit;
-    splock_lock(&physical.lock);
-    if (!fails_on_purpose()) {
-        first = take_run(page_count, align, end, owner);
-        if (first == PAGE_NONE && reclaim_pages(page_count))
-            first = take_run(page_count, align, end, owner);
-    }
-    if (first == PAGE_NONE)
-        physical_mem_info.failures++;
-    else
-        physical_mem_info.owner[owner] += page_count;
-    splock_unlock(&physical.lock);
-    return first;
-}
-
 void physical_set_reclaim(physical_reclaim_t *reclaim)
 {
     physical.reclaim = reclaim;
@@ -349,9 +372,11 @@ void physical_set_reclaim(physical_reclaim_t *reclaim)
 void physical_fail_after(size_t n)
 {
     splock_lock(&physical.lock);
-    if (n != 0 && magazine_count() > 0)
-        magazine_drain(magazine_count());
+    if (n != 0) {
+        magazine_empty();
+        runs_empty();
+    }
     physical.fail_after = n;
-    physical.full = n != 0 ? magazine() : magazine() + MAGAZINE_SIZE;
+    set_loaded(loaded_count());
     splock_unlock(&physical.lock);
 }

@@ -6,9 +6,25 @@
 
 #include "blocks.h"
 
+/* => how many of the frames were not reserved yet */
+static size_t mark_frames(frame_t *frame, const frame_t *end, frame_owner_t owner)
+{
+    size_t count = 0;
+
+    for (; frame < end; frame++) {
+        if (frame->state == FRAME_ABSENT) {
+            frame_set(frame, FRAME_RESERVED, owner, 0);
+            count++;
+        }
+    }
+    return count;
+}
+
 /* RAM in [base, end) is reserved: mark its frames. */
 static void mark_reserved(const boot_info_t *info, const boot_reserved_t *reserved)
 {
+    size_t count = 0;
+
     for (size_t i = 0; i < info->ram_count; i++) {
         uint64_t base = reserved->base & ~(uint64_t)PAGE_MASK;
         uint64_t end = reserved->end;
@@ -17,16 +33,14 @@ static void mark_reserved(const boot_info_t *info, const boot_reserved_t *reserv
             base = info->ram[i].base;
         if (end > info->ram[i].end)
             end = info->ram[i].end;
-        for (; base < end && base >> PAGE_SHIFT < physical_frame_count; base += PAGE_SIZE) {
-            frame_t *frame = &physical_frames[base >> PAGE_SHIFT];
-
-            if (frame->state != FRAME_ABSENT)
-                continue;
-            *frame = (frame_t){ .state = FRAME_RESERVED, .owner = reserved->owner };
-            physical_mem_info.reserved++;
-            physical_mem_info.owner[reserved->owner]++;
-        }
+        if (end > (uint64_t)physical_frame_count << PAGE_SHIFT)
+            end = (uint64_t)physical_frame_count << PAGE_SHIFT;
+        if (base < end)
+            count += mark_frames(frame_at((page_t)base), frame_at((page_t)(end - 1)) + 1,
+                                 reserved->owner);
     }
+    physical_mem_info.reserved += count;
+    physical_mem_info.owner[reserved->owner] += count;
 }
 
 static void count_ram(const boot_info_t *info)
@@ -44,6 +58,9 @@ static void count_ram(const boot_info_t *info)
         if (base < end) {
             physical_mem_info.total += (size_t)((end - base) >> PAGE_SHIFT);
             physical_frame_count = (size_t)(end >> PAGE_SHIFT);
+            if (base < LOW_ZONE_END)
+                physical_mem_info.low_total +=
+                    (size_t)(((end < LOW_ZONE_END ? end : LOW_ZONE_END) - base) >> PAGE_SHIFT);
         }
     }
 }
@@ -52,14 +69,22 @@ static void count_ram(const boot_info_t *info)
 static const char *place_frame_table(boot_info_t *info)
 {
     size_t length = physical_frame_table_length();
+    void *table;
 
-    physical.frame_table = boot_info_allocate(info, length, "the frame table",
-                                              OWNER_FRAME_TABLE);
-    if (physical.frame_table == PAGE_NONE)
+    /* Where large pages can map it. */
+    physical.frame_table = PAGE_NONE;
+    for (size_t align = 4 * MIB; physical.frame_table == PAGE_NONE && align >= PAGE_SIZE;
+         align /= 2)
+        if (length >= align)
+            physical.frame_table = boot_info_allocate(info, length, align, "the frame table",
+                                                      OWNER_FRAME_TABLE);
+    if (physical.frame_table == PAGE_NONE) {
+        physical_frame_count = 0;
         return "there is not enough free memory for the frame table";
-    physical_frames = cpu_physical_address(physical.frame_table);
-    for (size_t at = 0; at < length; at += PAGE_SIZE)
-        cpu_clear_page((char *)physical_frames + at);
+    }
+    table = cpu_physical_address(physical.frame_table);
+    cpu_fill_words(table, length / sizeof(uint32_t), 0);
+    blocks_move(table);
     return NULL;
 }
 
@@ -71,12 +96,12 @@ const char *physical_init(boot_info_t *info)
     memset(&physical, 0, sizeof(physical));
     memset(&physical_mem_info, 0, sizeof(physical_mem_info));
     physical_frame_count = 0;
-    blocks_init();
-    magazine_init();
     count_ram(info);
     trouble = place_frame_table(info);
     if (trouble != NULL)
         return trouble;
+    physical_mem_info.metadata = physical_frame_table_length() + sizeof(physical);
+    magazine_init();
     for (size_t i = 0; i < info->reserved_count; i++)
         mark_reserved(info, &info->reserved[i]);
     while (boot_info_next_free(info, range.end, LINEAR_END, &range)) {
@@ -90,9 +115,21 @@ const char *physical_init(boot_info_t *info)
     return NULL;
 }
 
+static void find_frames(page_slot_t *slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        slots[i].frame = frame_at(slots[i].page);
+}
+
 void physical_move_frame_table(void)
 {
-    physical_frames = (frame_t *)FRAME_TABLE_BASE;
+    blocks_move((void *)FRAME_TABLE_BASE);
+    for (size_t i = 0; i < ARRAY_LENGTH(physical.magazine); i++)
+        find_frames(&physical.magazine[i].none, 1);
+    find_frames(loaded_pages(), loaded_count());
+    find_frames(spare_pages(), physical.spare);
+    for (unsigned order = 1; order <= KEPT_ORDER; order++)
+        find_frames(physical.kept[order].run, physical.kept[order].count);
 }
 
 page_t physical_frame_table(void)
@@ -102,5 +139,5 @@ page_t physical_frame_table(void)
 
 size_t physical_frame_table_length(void)
 {
-    return align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
+    return blocks_table_length(physical_frame_count);
 }

@@ -24,14 +24,10 @@ void physical_log(void)
 
 static void log_zones(const physical_mem_info_t *info)
 {
-    size_t low = info->low_free;
-
-    for (size_t i = 0; i < physical_frame_count && i < LOW_ZONE_END >> PAGE_SHIFT; i++)
-        low += physical_frames[i].state == FRAME_USED ||
-               physical_frames[i].state == FRAME_RESERVED;
-    printk("frames: zone low, below 16 MiB: free %zu of %zu\n", info->low_free, low);
+    printk("frames: zone low, below 16 MiB: free %zu of %zu\n", info->low_free,
+           info->low_total);
     printk("frames: zone normal, the rest: free %zu of %zu\n", info->free - info->low_free,
-           info->total - low);
+           info->total - info->low_total);
 }
 
 static void log_bad_frames(const physical_mem_info_t *info)
@@ -60,8 +56,9 @@ void physical_log_details(void)
 
     physical_log();
     log_zones(info);
-    printk("frames: magazine: %zu of the free ones; refilled %llu times, drained %llu times\n",
+    printk("frames: magazines: %zu of the free ones; refilled %llu times, drained %llu times\n",
            info->magazine, (unsigned long long)info->refills,
            (unsigned long long)info->drains);
+    printk("frames: runs kept for reuse: %zu of the free ones\n", info->kept);
     log_bad_frames(info);
 }

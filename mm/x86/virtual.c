@@ -461,11 +461,21 @@ static int map_low(const boot_info_t *info)
     return 0;
 }
 
+/* In large pages as far as it goes: it is looked into all the time. */
 static int map_frame_table(void)
 {
-    return virtual_map_kernel_range(FRAME_TABLE_BASE, physical_frame_table(),
-                                    physical_frame_table_length(),
-                                    ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL);
+    const access_t access = ACCESS_WRITE | ACCESS_NOEXEC | ACCESS_GLOBAL;
+    unsigned level = paging_format->large_level;
+    size_t large = (size_t)walk_span(paging_format, level);
+    page_t paddr = physical_frame_table();
+    size_t length = physical_frame_table_length();
+    size_t count = paging_state.large_pages && paddr % large == 0 ? length / large : 0;
+    walk_t at;
+
+    if (count > 0 && WITH_FORMAT(walk_down, paging_state.kernel, FRAME_TABLE_BASE, level, &at))
+        fill_row(&at, paddr | kernel_bits(access) | MMU_LARGE, large, count);
+    return virtual_map_kernel_range(FRAME_TABLE_BASE + count * large, paddr + count * large,
+                                    length - count * large, access);
 }
 
 const char *virtual_init(const boot_info_t *info, const char *format)

@@ -145,7 +145,7 @@ static const char *check_table(page_t table, page_t kernel_table, unsigned level
         if ((theirs & ENTRY_PRESENT) != 0 && (ours & ENTRY_PRESENT) == 0)
             trouble = "a space lacks a table of the kernel's part";
         else if (level > 0 && meets_kernel_part(base, span, &inside) && inside)
-            trouble = ((ours ^ theirs) & ~(uint64_t)ENTRY_ACCESSED) == 0 ? NULL :
+            trouble = ((ours ^ theirs) & ~(uint64_t)(ENTRY_ACCESSED | ENTRY_DIRTY)) == 0 ? NULL :
                       "a space has another table in the kernel's part";
         else if (is_last(ours, level))
             trouble = check_user_page(ours);

@@ -151,8 +151,8 @@ void bench_boot_part(const char *name)
 
 static void measure_boot(void)
 {
-    size_t length = align_up(physical_frame_count * sizeof(frame_t), PAGE_SIZE);
-    uint64_t clear = (uint64_t)(length / PAGE_SIZE) * CLEAR_PAGE_COST;
+    size_t pages = physical_frame_table_length() / PAGE_SIZE;
+    uint64_t clear = (uint64_t)pages * CLEAR_PAGE_COST;
     uint64_t start = boot_entry_time;
     uint64_t gross;
 
@@ -164,6 +164,7 @@ static void measure_boot(void)
     print_total("boot", ".gross", gross);
     print_total("boot", ".clear", clear);
     print_total("boot", ".net", gross - clear);
+    print_thousandths("metadata", ".bytes", physical_mem_info.metadata, physical_frame_count);
 }
 
 /* ---- single pages */
@@ -245,12 +246,6 @@ static const char *measure_bulk(const char *name)
 
 /* ---- runs */
 
-static void free_run(page_t first, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free_physical_page(first + i * PAGE_SIZE);
-}
-
 static const char *measure_run(const char *name, size_t count)
 {
     cost_t alloc;
@@ -258,12 +253,12 @@ static const char *measure_run(const char *name, size_t count)
     page_t first;
 
     begin();
-    first = physical_alloc_run(count, PAGE_SIZE, 0, OWNER_KERNEL);
+    first = page_range(count, PAGE_SIZE, 0, OWNER_KERNEL);
     alloc = end();
     if (first == PAGE_NONE)
         return "there is no free run";
     begin();
-    free_run(first, count);
+    page_range_free(first, count);
     free = end();
     print_total(with_count(name, count), ".alloc", alloc.ticks);
     print_total(with_count(name, count), ".free", free.ticks);
@@ -290,7 +285,7 @@ static const char *measure_search(void)
     cost_t none;
 
     while (count < BULK &&
-           (page = physical_alloc_run(1, LARGE_SIZE, 0, OWNER_KERNEL)) != PAGE_NONE)
+           (page = page_range(1, LARGE_SIZE, 0, OWNER_KERNEL)) != PAGE_NONE)
         bench.pages[count++] = page;
     if (count == 0)
         return "no block begins with a free page";
@@ -301,16 +296,16 @@ static const char *measure_search(void)
     }
     free_physical_page(bench.pages[last]);
     begin();
-    page = physical_alloc_run(LARGE_PAGES, PAGE_SIZE, 0, OWNER_KERNEL);
+    page = page_range(LARGE_PAGES, PAGE_SIZE, 0, OWNER_KERNEL);
     found = end();
     if (page == PAGE_NONE)
         trouble = "the run at the far end was not found";
     begin();
-    if (physical_alloc_run(2 * LARGE_PAGES, PAGE_SIZE, 0, OWNER_KERNEL) != PAGE_NONE)
+    if (page_range(2 * LARGE_PAGES, PAGE_SIZE, 0, OWNER_KERNEL) != PAGE_NONE)
         trouble = "a run was found where none is";
     none = end();
     if (page != PAGE_NONE)
-        free_run(page, LARGE_PAGES);
+        page_range_free(page, LARGE_PAGES);
     for (size_t i = 0; i < count; i++) {
         if (i != last)
             free_physical_page(bench.pages[i]);

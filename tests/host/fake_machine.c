@@ -235,9 +235,11 @@ static void take_account(account_t *account)
 {
     kheap_stat_t heap = { 0 };
 
+    memset(account, 0, sizeof(*account));
     if (machine.level >= FAKE_HEAP)
         kheap_stat(&kernel_heap, &heap);
-    memcpy(account->owner, physical_figures()->owner, sizeof(account->owner));
+    if (machine.level >= FAKE_PHYSICAL)
+        memcpy(account->owner, physical_figures()->owner, sizeof(account->owner));
     account->heap_used = heap.used;
     account->heap_count = heap.superbuffer_count;
 }

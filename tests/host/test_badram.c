@@ -310,7 +310,7 @@ TEST(badram_is_never_handed_out)
         count++;
     }
     CHECK_EQ(count, free - 19);
-    CHECK_EQ(physical_alloc_run(1, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
+    CHECK_EQ(page_range(1, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
     CHECK_OK(physical_check());
     CHECK_EQ(free_physical_page(0x200000), -EINVAL);
     CHECK(strstr(host_misuse_last(), "bad") != NULL && host_misuse_count() == 1);

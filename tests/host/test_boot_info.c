@@ -618,21 +618,29 @@ TEST(boot_info_allocates_early)
 {
     begin_with_map(0);
     CHECK_OK(fill());
-    CHECK_EQ(boot_info_allocate(&boot_info, 2 * PAGE_SIZE, "first", OWNER_KERNEL), 0x120000);
+    CHECK_EQ(boot_info_allocate(&boot_info, 2 * PAGE_SIZE, PAGE_SIZE, "first", OWNER_KERNEL),
+             0x120000);
     CHECK(is_reserved(0x120000, 0x122000, OWNER_KERNEL));
     CHECK_EQ(boot_info_reserve(&boot_info, 0x124001, 0x124002, "test", OWNER_BOOT), 0);
-    CHECK_EQ(boot_info_allocate(&boot_info, 3 * PAGE_SIZE, "second", OWNER_KERNEL), 0x125000);
-    CHECK_EQ(boot_info_allocate(&boot_info, 2 * PAGE_SIZE, "third", OWNER_KERNEL), 0x122000);
-    CHECK_EQ(boot_info_allocate(&boot_info, 0x7fe0000 - 0x128000 + PAGE_SIZE, "too much",
-                                OWNER_KERNEL), 0);
-    CHECK_EQ(boot_info_allocate(&boot_info, 0x7fe0000 - 0x128000, "all", OWNER_KERNEL),
+    CHECK_EQ(boot_info_allocate(&boot_info, 3 * PAGE_SIZE, PAGE_SIZE, "second", OWNER_KERNEL),
+             0x125000);
+    CHECK_EQ(boot_info_allocate(&boot_info, 2 * PAGE_SIZE, PAGE_SIZE, "third", OWNER_KERNEL),
+             0x122000);
+    CHECK_EQ(boot_info_allocate(&boot_info, 2 * PAGE_SIZE, 2 * MIB, "aligned", OWNER_KERNEL),
+             0x200000);
+    CHECK(is_reserved(0x200000, 0x202000, OWNER_KERNEL));
+    CHECK_EQ(boot_info_allocate(&boot_info, 0xd8000, PAGE_SIZE, "exactly", OWNER_KERNEL),
              0x128000);
-    CHECK_EQ(boot_info_allocate(&boot_info, PAGE_SIZE, "none", OWNER_KERNEL), 0);
+    CHECK_EQ(boot_info_allocate(&boot_info, 0x7fe0000 - 0x202000 + PAGE_SIZE, PAGE_SIZE,
+                                "too much", OWNER_KERNEL), 0);
+    CHECK_EQ(boot_info_allocate(&boot_info, 0x7fe0000 - 0x202000, PAGE_SIZE, "all",
+                                OWNER_KERNEL), 0x202000);
+    CHECK_EQ(boot_info_allocate(&boot_info, PAGE_SIZE, PAGE_SIZE, "none", OWNER_KERNEL), 0);
     check_free_pages(16 * MIB);
     begin_with_map(0);
     CHECK_OK(fill());
     boot_info.reserved_count = BOOT_RESERVED_MAX;
-    CHECK_EQ(boot_info_allocate(&boot_info, PAGE_SIZE, "no room", OWNER_KERNEL), 0);
+    CHECK_EQ(boot_info_allocate(&boot_info, PAGE_SIZE, PAGE_SIZE, "no room", OWNER_KERNEL), 0);
 }
 
 /* Random maps against one byte for each byte of 64 small pages' worth of borders. */

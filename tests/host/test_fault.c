@@ -279,7 +279,7 @@ TEST(fault_physical_pages_are_nobodys)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 32);
-        page_t frames = physical_alloc_run(3, PAGE_SIZE, 0, OWNER_BOOT);
+        page_t frames = page_range(3, PAGE_SIZE, 0, OWNER_BOOT);
         uint8_t *ram = fake_ram(frames);
 
         ram[0] = 3;

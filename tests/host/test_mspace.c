@@ -20,7 +20,7 @@ static void run_model(const char *format, unsigned lacks, size_t pages, bool sta
     mspace_t *ms = space_start_on(&config, pages);
     model_t *model = malloc(sizeof(*model));
     test_file_t file;
-    page_t frames = physical_alloc_run(MODEL_FRAMES, PAGE_SIZE, 0, OWNER_BOOT);
+    page_t frames = page_range(MODEL_FRAMES, PAGE_SIZE, 0, OWNER_BOOT);
 
     CHECK(model != NULL && frames != PAGE_NONE);
     test_file_init(&file, "file", 14 * PAGE_SIZE + 1234);
@@ -536,7 +536,7 @@ TEST(mspace_replace_resolved)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 0);
-        page_t frames = physical_alloc_run(2, PAGE_SIZE, 0, OWNER_BOOT);
+        page_t frames = page_range(2, PAGE_SIZE, 0, OWNER_BOOT);
         test_file_t file;
 
         test_file_init(&file, "file", PAGES(2) + 10);
@@ -902,7 +902,7 @@ TEST(kmap_shows_frames_between_guards)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 0);
-        page_t frames = physical_alloc_run(3, PAGE_SIZE, 0, OWNER_BOOT);
+        page_t frames = page_range(3, PAGE_SIZE, 0, OWNER_BOOT);
         size_t in_use = kMMU.kspace->phys_pg_count;
         uint8_t *view;
         uint8_t *again;

@@ -155,7 +155,7 @@ TEST(mspace_check_areas_and_bounds)
 TEST(mspace_check_entries_and_frames)
 {
     mspace_t *ms = space_start("pae", 64);
-    page_t frames = physical_alloc_run(2, PAGE_SIZE, 0, OWNER_BOOT);
+    page_t frames = page_range(2, PAGE_SIZE, 0, OWNER_BOOT);
     test_file_t file;
     mmu_entry_t entry;
     page_t page;
@@ -214,7 +214,7 @@ TEST(mspace_check_of_the_kernel)
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 64);
         mspace_t *kspace = kMMU.kspace;
-        page_t frames = physical_alloc_run(2, PAGE_SIZE, 0, OWNER_BOOT);
+        page_t frames = page_range(2, PAGE_SIZE, 0, OWNER_BOOT);
         size_t view = (size_t)kmap(PAGES(2), frames, VMA_PHYS | VMA_RW);
         size_t own = (size_t)kmap(PAGES(2), 0, VMA_PIPE | VMA_RW);
         size_t upper_bound = kspace->upper_bound;

@@ -66,14 +66,14 @@ TEST(physical_log_of_zones)
         fake_machine_start(&machines[i]);
         for (size_t count = 0; count < 100; count++)
             CHECK(alloc_physical_page(OWNER_ANON) != PAGE_NONE);
-        CHECK(physical_alloc_run(10, PAGE_SIZE, LOW_ZONE_END, OWNER_ANON) != PAGE_NONE);
+        CHECK(page_range(10, PAGE_SIZE, LOW_ZONE_END, OWNER_ANON) != PAGE_NONE);
         low = ram_pages(0, LOW_ZONE_END);
         normal = ram_pages(LOW_ZONE_END, 24 * MIB);
         report(physical_log_details);
         info = physical_figures();
         check_line("zone low, below 16 MiB: free %zu of %zu\n", info->low_free, low);
         check_line("zone normal, the rest: free %zu of %zu\n", info->free - info->low_free, normal);
-        check_line("magazine: %zu of the free ones; refilled %zu times", info->magazine,
+        check_line("magazines: %zu of the free ones; refilled %zu times", info->magazine,
                    info->refills);
         CHECK(strstr(log_text, "bad") == NULL);
         fake_machine_set_baseline();

@@ -41,7 +41,7 @@ static void start(void)
 
     fake_machine_start(&config);
     ramfs.files = NULL;                     /* of a test that failed */
-    module_page = physical_alloc_run(MODULE_PAGES, PAGE_SIZE, 0, OWNER_BOOT);
+    module_page = page_range(MODULE_PAGES, PAGE_SIZE, 0, OWNER_BOOT);
     CHECK(module_page != PAGE_NONE);
     memset(fake_ram(module_page), 0, MODULE_PAGES * PAGE_SIZE);
 }

@@ -60,7 +60,7 @@ TEST(broken_free_list)
     page_t page;
 
     only_by_name();
-    page = physical_alloc_run(1, PAGE_SIZE, 0, OWNER_ANON);
+    page = page_range(1, PAGE_SIZE, 0, OWNER_ANON);
     CHECK(page != PAGE_NONE);
     free_physical_page(page);
     physical_frame(page)->state = FRAME_USED;       /* it is free all the same */

@@ -153,7 +153,7 @@ TEST(linear_space_is_ram_and_nothing_else)
 TEST(linear_space_is_not_for_execution)
 {
     /* One page among the low RAM that every space has, one above. */
-    page_t page[] = { physical_alloc_run(1, PAGE_SIZE, LOW_END, OWNER_ANON),
+    page_t page[] = { page_range(1, PAGE_SIZE, LOW_END, OWNER_ANON),
                       high_frame_with(0) };
     outcome_t outcome[2];
 

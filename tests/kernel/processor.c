@@ -17,7 +17,7 @@ TEST(processor_has_no_ldt)
 /* A descriptor put where the table would be after reset is not found. */
 TEST(processor_finds_no_descriptor_in_low_memory)
 {
-    page_t page = physical_alloc_run(1, PAGE_SIZE, 64 * KIB, OWNER_KERNEL);
+    page_t page = page_range(1, PAGE_SIZE, 64 * KIB, OWNER_KERNEL);
     volatile uint64_t *descriptor = (volatile uint64_t *)page;
     bool found;
 

@@ -1,6 +1,6 @@
 /*
- * All of the machine's memory. The last file: from here on every free page is in
- * a list, and checking them takes longer.
+ * All of the machine's memory. The last file: from here on pages of all blocks have
+ * been in use, and a debug build looks at each before it goes out again.
  */
 #include <kernel/boot_info.h>
 #include <kernel/errno.h>
@@ -73,7 +73,7 @@ TEST(whole_memory_page_by_page)
     CHECK_EQ(physical_figures()->free, free - count);
     if (all) {
         CHECK_EQ(alloc_physical_page(OWNER_ANON), PAGE_NONE);
-        CHECK_EQ(physical_alloc_run(1, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
+        CHECK_EQ(page_range(1, PAGE_SIZE, 0, OWNER_ANON), PAGE_NONE);
     }
     CHECK_OK(physical_check());
 

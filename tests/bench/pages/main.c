@@ -34,22 +34,12 @@ static ALWAYS_INLINE page_t grove_alloc(unsigned order)
 {
     if (order == 0)
         return alloc_physical_page(OWNER_ANON);
-    return physical_alloc_run((size_t)1 << order, (size_t)PAGE_SIZE << order, 0, OWNER_KERNEL);
+    return page_range((size_t)1 << order, (size_t)PAGE_SIZE << order, 0, OWNER_KERNEL);
 }
 
 static ALWAYS_INLINE int grove_free(page_t page, unsigned order)
 {
-    int err = 0;
-
-    if (order == 0)
-        return free_physical_page(page);
-#ifdef HAVE_FREE_RUN
-    err = physical_free_run(page, (size_t)1 << order);
-#else
-    for (size_t i = 0; i < (size_t)1 << order; i++)
-        err |= free_physical_page(page + i * PAGE_SIZE);
-#endif
-    return err;
+    return order == 0 ? free_physical_page(page) : page_range_free(page, (size_t)1 << order);
 }
 
 static void grove_init(const boot_range_t *range)
