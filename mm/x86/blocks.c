@@ -606,10 +606,9 @@ void blocks_give_run(page_t first, size_t page_count)
 {
     page_t end = first + page_count * PAGE_SIZE;
 
+    frame_inside(frame_at(first));
     if (WATCH_FREE_PAGES)
         fill_pages(first, page_count);
-    else
-        frame_inside(frame_at(first));
     physical.block_free += page_count;
     while (first < end) {
         block_t *block = block_of(first);

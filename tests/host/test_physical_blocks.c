@@ -312,3 +312,28 @@ TEST(physical_merges_all_that_is_freed)
         fake_machine_stop();
     }
 }
+
+/*
+ * Blocks on both sides of 2 GiB: a single one, a taken one and its other half, a pair, a
+ * single one. No page of them is ever touched: there is no such RAM in this process.
+ */
+TEST(physical_blocks_around_two_gibibytes)
+{
+    static const page_t order[] = { 0x7fe00000, 0x80200000, 0x80800000, 0x80400000, 0x80600000 };
+    const page_t middle = 0x80000000;
+
+    fake_machine_start(&(fake_config_t){ .level = FAKE_BOOT_INFO, .megabytes = 16 });
+    boot_info.ram[boot_info.ram_count++] = (boot_range_t){ 0x7fe00000, 0x80a00000 };
+    CHECK_OK(physical_init(&boot_info));
+    CHECK_OK(physical_check());
+    CHECK_EQ(page_range(PAGES_OF_BLOCK, middle, 0, OWNER_KERNEL), middle);
+    /* The next multiple is 4 GiB, which a 32-bit address cannot say. */
+    CHECK_EQ(page_range(PAGES_OF_BLOCK, middle, 0, OWNER_KERNEL), PAGE_NONE);
+    for (size_t i = 0; i < ARRAY_LENGTH(order); i++) {
+        CHECK_EQ(page_range(PAGES_OF_BLOCK, BLOCK, 0, OWNER_KERNEL), order[i]);
+        CHECK_OK(physical_check());
+    }
+    CHECK_EQ(physical_figures()->free, physical_figures()->low_free);
+    CHECK(page_range(PAGES_OF_BLOCK, BLOCK, 0, OWNER_KERNEL) < LOW_ZONE_END);
+    fake_machine_abandon();
+}
