@@ -115,7 +115,7 @@ static ALWAYS_INLINE bool walk_in(const paging_format_t *format, page_t pagetabl
 
     path->lost = 0;
 #pragma GCC unroll 4
-    for (unsigned level = format->levels; level-- > 0; ) {
+    for (unsigned level = format->levels - 1; level > 0; level--) {
         uint64_t entry;
 
         if (!is_table(pagetable, table, level, vaddr))
@@ -123,7 +123,7 @@ static ALWAYS_INLINE bool walk_in(const paging_format_t *format, page_t pagetabl
         path->table = table;
         path->level = level;
         entry = entry_load(format, table_address(table), walk_index(format, level, vaddr));
-        if (level == 0 || (level == format->large_level && (entry & ENTRY_LARGE) != 0))
+        if (level == format->large_level && (entry & ENTRY_LARGE) != 0)
             return true;
         if (!is_sound(entry, table, level, vaddr))
             return false;
@@ -133,7 +133,9 @@ static ALWAYS_INLINE bool walk_in(const paging_format_t *format, page_t pagetabl
         path->lost |= entry & paging_state.no_execute;
         table = (page_t)(entry & format->frame_mask);
     }
-    return false;
+    path->table = table;
+    path->level = 0;
+    return is_table(pagetable, table, 0, vaddr);
 }
 
 static bool walk(page_t pagetable, size_t vaddr, path_t *path)
