@@ -46,6 +46,7 @@ typedef enum fault_kind {
     RAISED,     /* one that sets bits of `other` makes those of the word as in `value` */
     LOWERED,    /* one that clears them does */
     SHORTED,    /* a word reads as if two of its bits were joined: their AND */
+    WORN,       /* bits are inverted once words of the page were read `value` times */
 } fault_kind_t;
 
 typedef struct fault {
@@ -53,7 +54,7 @@ typedef struct fault {
     page_t address;
     uint32_t bits;
     uint32_t value;
-    page_t other;               /* not for STUCK and SHORTED */
+    page_t other;               /* for ALIAS, COUPLED, RAISED, LOWERED */
 } fault_t;
 
 static uint32_t cell[RAM_END / 4];
@@ -86,6 +87,8 @@ static uint32_t read_broken(page_t address)
             value = (value & ~fault[i].bits) | fault[i].value;
         if (fault[i].kind == SHORTED && (value & fault[i].bits) != fault[i].bits)
             value &= ~fault[i].bits;
+        if (fault[i].kind == WORN && reads[place >> PAGE_SHIFT] > fault[i].value)
+            value ^= fault[i].bits;
     }
     return value;
 }
@@ -330,6 +333,24 @@ TEST(memtest_says_when_there_are_too_many_pieces)
     add_fault((fault_t){ STUCK, 0x125000, 1, 1, 0 });
     CHECK(strstr(run(1), "more pieces") != NULL);
     fake_machine_stop();
+}
+
+/* No room for the first bad page: whichever sweep finds it, the test ends there. */
+TEST(memtest_ends_in_the_sweep_that_finds_too_many)
+{
+    for (uint32_t sweep = 1; sweep <= 7; sweep++) {
+        const char *trouble;
+
+        start();
+        while (boot_info.reserved_count < BOOT_RESERVED_MAX - BOOT_RESERVED_SPARE)
+            CHECK_EQ(boot_info_reserve(&boot_info, 0, 1, "a test's", OWNER_FIRMWARE), 0);
+        add_fault((fault_t){ WORN, 0x150000 + some_word(), 1, (sweep - 1) * PAGE_WORDS, 0 });
+        trouble = run(2);
+        CHECK(trouble != NULL && strstr(trouble, "more pieces") != NULL);
+        CHECK_EQ(reads[0x1000 >> PAGE_SHIFT], sweep * PAGE_WORDS);
+        CHECK_EQ(reads[0x200000 >> PAGE_SHIFT], (sweep - 1) * PAGE_WORDS);
+        check_found(is_none);
+    }
 }
 
 TEST(memtest_logs_what_it_did)
