@@ -31,11 +31,10 @@ void paging_flush_page(size_t vaddr)
 
 void paging_flush_space(void)
 {
-    if (paging_state.on) {
-        virtual_events.full_flushes++;
-        virtual_events.cr3_loads++;
-        cpu_set_cr3((uint32_t)paging_state.current);
-    }
+    DEBUG_ASSERT(paging_state.on);
+    virtual_events.full_flushes++;
+    virtual_events.cr3_loads++;
+    cpu_set_cr3((uint32_t)paging_state.current);
 }
 
 /* ---- the kernel's part */
@@ -126,7 +125,7 @@ page_t virtual_unmap_kernel(size_t vaddr)
 
 static bool in_kernel_part(size_t vaddr)
 {
-    return vaddr < LOW_END || (vaddr >= KERNEL_BASE && vaddr - KERNEL_BASE < 0x40000000);
+    return vaddr < LOW_END || vaddr >= KERNEL_BASE;
 }
 
 /* ---- making a space: the kernel's entries are copied, level by level */
@@ -449,13 +448,15 @@ static int map_low(const boot_info_t *info)
         for (size_t k = 0; k < ARRAY_LENGTH(parts); k++) {
             page_t end = info->ram[i].end < parts[k].end ? (page_t)info->ram[i].end
                                                          : parts[k].end;
-            int err = 0;
 
-            if (base < end && parts[k].mapped)
-                err = virtual_map_kernel_range(base, base, end - base, parts[k].access);
-            if (err != 0)
-                return err;
-            base = base < end ? end : base;
+            if (base >= end)
+                continue;
+            if (parts[k].mapped) {
+                int err = virtual_map_kernel_range(base, base, end - base, parts[k].access);
+
+                ASSERT(err == 0);       /* its tables are there, with nothing in them */
+            }
+            base = end;
         }
     }
     return 0;
@@ -470,10 +471,14 @@ static int map_frame_table(void)
     page_t paddr = physical_frame_table();
     size_t length = physical_frame_table_length();
     size_t count = paging_state.large_pages && paddr % large == 0 ? length / large : 0;
-    walk_t at;
 
-    if (count > 0 && WITH_FORMAT(walk_down, paging_state.kernel, FRAME_TABLE_BASE, level, &at))
+    if (count > 0) {
+        walk_t at;
+        bool found = WITH_FORMAT(walk_down, paging_state.kernel, FRAME_TABLE_BASE, level, &at);
+
+        ASSERT(found);      /* tables_init made all levels above the last */
         fill_row(&at, paddr | kernel_bits(access) | MMU_LARGE, large, count);
+    }
     return virtual_map_kernel_range(FRAME_TABLE_BASE + count * large, paddr + count * large,
                                     length - count * large, access);
 }

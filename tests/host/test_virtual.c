@@ -133,6 +133,48 @@ TEST(virtual_kernel_part_is_as_designed)
     }
 }
 
+/*
+ * The frame table of 3 GiB is longer than a large page. Of the RAM that makes it so long
+ * there is nothing in this process: it is in use, and nobody looks at it.
+ */
+TEST(virtual_maps_a_long_frame_table_in_large_pages)
+{
+    static const second_mode_t modes[] = { SECOND_2LEVEL, SECOND_PAE, SECOND_4LEVEL };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(processors); i++) {
+        bool has_large = strcmp(processors[i].format, "2level") != 0 ||
+                         !(processors[i].lacks & FAKE_NO_PSE);
+        size_t mode = 0, length, large;
+        second_view_t view;
+
+        while (strcmp(formats[mode], processors[i].format) != 0)
+            mode++;
+        fake_machine_start(&(fake_config_t){ .level = FAKE_BOOT_INFO, .megabytes = 16,
+                                             .format = formats[mode],
+                                             .lacks = processors[i].lacks | FAKE_NO_NX });
+        boot_info.ram[boot_info.ram_count++] = (boot_range_t){ LINEAR_END - 4 * MIB, LINEAR_END };
+        CHECK_OK(physical_init(&boot_info));
+        while (physical_figures()->free > physical_figures()->low_free)
+            CHECK(page_range(2 * MIB / PAGE_SIZE, 2 * MIB, 0, OWNER_KERNEL) >= 16 * MIB);
+        CHECK_OK(virtual_init(&boot_info, formats[mode]));
+        second_reader.pse = cpu_features.pse;
+        length = physical_frame_table_length();
+        large = has_large ? length & ~((mode == 0 ? 4 : 2) * MIB - 1) : 0;
+        CHECK(length > 4 * MIB && length % (2 * MIB) != 0);
+        for (size_t at = 0; at < length; at += PAGE_SIZE) {
+            second_reader_read(modes[mode], kernel_pagetable(), FRAME_TABLE_BASE + at, &view);
+            CHECK(view.present && !view.broken && !view.reserved && view.write && !view.user);
+            CHECK_EQ(view.frame, physical_frame_table() + at);
+            CHECK_EQ(view.large, at < large);
+            CHECK_EQ(view.global, cpu_features.pge);
+        }
+        second_reader_read(modes[mode], kernel_pagetable(), FRAME_TABLE_BASE + length, &view);
+        CHECK(!view.present);
+        CHECK_OK(pagetable_check());
+        fake_machine_abandon();
+    }
+}
+
 /* RAM that the loader tells of where adapters are is not mapped. */
 TEST(virtual_leaves_out_the_adapters)
 {
