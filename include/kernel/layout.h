@@ -78,7 +78,7 @@
 #define DEVICE_LENGTH         0x20000000u
 
 static_assert(USER_BASE == LOW_END, "the user part begins above low RAM");
-static_assert((LINEAR_END >> PAGE_SHIFT) * 6 <= FRAME_TABLE_END - FRAME_TABLE_BASE,
-              "the frame table holds every frame of the linear space");
+static_assert((LINEAR_END >> PAGE_SHIFT) * 7 <= FRAME_TABLE_END - FRAME_TABLE_BASE,
+              "there is room for the frame table, and the blocks behind it");
 
 #endif

@@ -8,10 +8,11 @@
  * against. Whole free blocks have no marker and no list.
  *
  * Markers can only be touched in the linear space (linear.h) or before paging.
- * To keep that off the hot path, a magazine holds some free frames.
+ * To keep that off the hot path, two magazines hold some free pages, and some short
+ * runs are kept as they were freed.
  *
- * => one lock guards the lists; calls take it themselves. The magazine is the
- *    processor's own. A used frame's count and owner belong to whoever has the page
+ * => one lock guards the lists; calls take it themselves. Magazines and kept runs are
+ *    the processor's own. A used frame's count and owner belong to whoever has the page
  */
 #ifndef KERNEL_PHYSICAL_H
 #define KERNEL_PHYSICAL_H
@@ -120,16 +121,21 @@ void physical_move_frame_table(void);
 page_t alloc_physical_page(frame_owner_t owner);
 
 /*
- * Take `page_count` pages in a row, the first a multiple of `align` bytes, all
- * below `limit` (0: anywhere).
+ * Take `page_count` pages in a row, the first a multiple of `align` bytes, all of them
+ * below the address `limit` (0: anywhere).
  *
+ * => page_count > 0; align: a power of two, at least PAGE_SIZE
  * => PAGE_NONE if there is no such run
- * => freed as a run, in parts, or page by page; each page has a count of 1
+ * => freed as a run, in parts, or page by page; each page has a count of 1. A call
+ *    that means one page makes them all pages by themselves, once: O(the run)
+ * => low memory last
  * => O(1) for 2, 4, ... 32 pages that were freed as a run; O(log block) while there
- *    is an aligned free chunk as long; else all blocks are looked at
+ *    is an aligned free chunk as long in the zone, or if no chunk of at least a quarter
+ *    of it is anywhere; else the chunks and used pages of blocks that have one are gone
+ *    through. Before a whole block is broken for a run of up to 256 pages, and before
+ *    any fails, what is held back is given to its blocks: at most about 450 pages
  */
-page_t page_range(size_t page_count, size_t align, page_t limit,
-                          frame_owner_t owner);
+page_t page_range(size_t page_count, size_t align, page_t limit, frame_owner_t owner);
 
 /* The same from a zone; ZONE_NORMAL: anywhere, low memory last. */
 page_t page_get(zone_t zone, size_t page_count, frame_owner_t owner);
@@ -137,7 +143,8 @@ page_t page_get(zone_t zone, size_t page_count, frame_owner_t owner);
 /*
  * Give pages in a row back, whatever their counts.
  *
- * => 0, or -EINVAL, all pages still there: one of them is not in use
+ * => 0, or -EINVAL and nothing changed: one of them is not in use; also reported
+ *    through host_misuse
  * => O(log block) for a whole run of at most 512 pages
  */
 int page_range_free(page_t first, size_t page_count);
@@ -145,8 +152,8 @@ int page_range_free(page_t first, size_t page_count);
 /*
  * Give a page back, whatever its count.
  *
- * => in debug builds a page that leaves the magazine is filled, and looked at
- *    before it goes out again; what was written meanwhile is reported
+ * => in debug builds the page is filled, and looked at before it goes out again;
+ *    what was written meanwhile is reported
  * => 0, or -EINVAL and nothing changed: not a page, not ours, or free already;
  *    that is also reported through host_misuse
  */
@@ -182,10 +189,17 @@ void physical_set_owner(page_t page, frame_owner_t owner);
 /*
  * Called once before an allocation fails; asks for at least `wanted` pages.
  *
- * => returns how many it gave back; runs without the physical lock
+ * => returns how many it gave back; runs without the physical lock, but with the locks
+ *    of whoever allocates; may free and allocate, and is not asked again meanwhile
  */
 typedef size_t physical_reclaim_t(size_t wanted);
 void physical_set_reclaim(physical_reclaim_t *reclaim);
+
+/*
+ * For tests, in debug builds: pages in magazines and kept runs are not watched, which
+ * takes a visit to the linear space each time. At first they are.
+ */
+void physical_watch(bool on);
 
 /*
  * For tests: let the n-th allocation from now fail (1: the next), once; 0 off.
@@ -193,7 +207,7 @@ void physical_set_reclaim(physical_reclaim_t *reclaim);
 void physical_fail_after(size_t n);
 
 /*
- * NULL, or a sentence: lists, markers, block counters, intervals, magazine,
+ * NULL, or a sentence: lists, markers, block counters and sets, magazines, kept runs,
  * frame table and physical_mem_info agree. O(frames).
  */
 const char *physical_check(void);

@@ -173,6 +173,21 @@ static void fill_pages(page_t page, size_t count)
     }
 }
 
+void blocks_fill(page_t page, size_t count)
+{
+    enter_linear_space();
+    fill_pages(page, count);
+    leave_linear_space();
+}
+
+void blocks_look_at(page_t page, size_t count)
+{
+    enter_linear_space();
+    for (; count > 0; count--, page += PAGE_SIZE)
+        look_at_page(page, PAGE_WORDS);
+    leave_linear_space();
+}
+
 /* ---- chunks; in the linear space, but for whole blocks */
 
 /* The last that came of the block's chunks of an order it has. */
@@ -413,8 +428,11 @@ void blocks_give(const page_slot_t *slots, size_t count)
         block_t *block = block_of(page);
 
         slots++;
-        if (WATCH_FREE_PAGES)
+        if (WATCH_FREE_PAGES) {
+            if (frame->state == FRAME_MAGAZINE && frame->count > 0)
+                look_at_page(page, PAGE_WORDS);
             fill_pages(page, 1);
+        }
         block->free++;
         chunk_give(block, page, frame, 0);
     } while (--count > 0);
@@ -474,70 +492,65 @@ static page_t chunk_around(page_t page, unsigned *order)
     return PAGE_NONE;
 }
 
-/* The same, but => its end. */
-static page_t end_of_chunk(page_t page)
+/* Whether a block has a chunk of at least the order, or had one. */
+static bool may_have(size_t number, unsigned order)
 {
-    unsigned order;
-    page_t first = chunk_around(page, &order);
-
-    return first == PAGE_NONE ? PAGE_NONE : first + ((page_t)PAGE_SIZE << order);
+    return number < block_count() &&
+           (physical.block[number].listed >> order != 0 || is_whole(number));
 }
 
-/* All that is free around a free chunk, chunk by chunk: as far down as `from`. */
-static void stretch(page_t from, page_t *first, page_t *end)
+/* The free chunk that begins at the page. => its bytes, 0: none does */
+static size_t chunk_at(page_t page)
 {
-    unsigned order;
-    page_t next;
+    const frame_t *frame = frame_at(page);
 
-    while (*first > from && (next = chunk_around(*first - PAGE_SIZE, &order)) != PAGE_NONE)
-        *first = next;
-    while ((next = end_of_chunk(*end)) != PAGE_NONE)
-        *end = next;
+    if (index_in_block(page) == 0 && is_whole(page >> BLOCK_SHIFT))
+        return (size_t)PAGE_SIZE << BLOCK_ORDER;
+    return frame->state == FRAME_FREE && frame->count > 0 ?
+           (size_t)PAGE_SIZE << (frame->count - 1u) : 0;
 }
 
 /*
- * The lowest run in [from, limit). Whatever its place, a run has a chunk of at least
- * `part` in it: those are looked for, at multiples of their length.
+ * The lowest run that begins in [from, end) and ends at limit at the latest, chunk by
+ * chunk. Whatever its place, a run has a chunk of at least `part` in it: two blocks in
+ * a row that have none are not looked into.
  *
  * => from: where a block begins, or the lowest page that can be free
  */
-static page_t search(unsigned part, page_t from, size_t length, size_t align, page_t limit)
+static page_t search(unsigned part, page_t from, page_t end, size_t length, size_t align,
+                     page_t limit)
 {
-    page_t step = (page_t)PAGE_SIZE << part;
-    page_t at = align_down(from, step);
+    page_t first = PAGE_NONE;       /* all of [first, at) is free */
+    page_t at = from;
 
     if ((physical.zone[ZONE_NORMAL].orders | physical.zone[ZONE_LOW].orders) >> part == 0)
         return PAGE_NONE;
-    while (at < limit) {
-        unsigned order;
-        page_t first;
-        page_t end;
+    while (at < limit && (at < end || first != PAGE_NONE)) {
+        size_t number = at >> BLOCK_SHIFT;
+        size_t chunk = chunk_at(at);
         page_t run;
 
-        if (block_of(at)->listed >> part == 0 && !is_whole(at >> BLOCK_SHIFT)) {
-            at = align_up(at + 1, (page_t)PAGE_SIZE << BLOCK_ORDER);
+        if (chunk == 0) {
+            first = PAGE_NONE;
+            at += PAGE_SIZE;
+            if (index_in_block(at) == 0 || may_have(number, part) || may_have(number + 1, part))
+                continue;
+            at = block_base(number + 1);
             continue;
         }
-        first = chunk_around(at, &order);
-        if (first == PAGE_NONE || order < part) {
-            at += step;
-            continue;
-        }
-        end = end_of_chunk(at);
-        stretch(from, &first, &end);
-        at = align_up(end, step);
-        if (end > limit)
-            end = limit;
+        if (first == PAGE_NONE)
+            first = at;
+        at += chunk;
         run = align_up(first, align);
-        if (run >= first && run < end && end - run >= length)
+        if (run >= first && run < at && (at < limit ? at : limit) - run >= length)
             return run;
     }
     return PAGE_NONE;
 }
 
-/* A run in [from, limit), which the zone is or begins with. */
-static page_t find_in_zone(zone_t zone, page_t from, size_t page_count, size_t align,
-                           page_t limit, bool may_break)
+/* A run that begins in the zone, which is [from, end). */
+static page_t find_in_zone(zone_t zone, page_t from, page_t end, size_t page_count,
+                           size_t align, page_t limit, run_source_t source)
 {
     size_t length = page_count * PAGE_SIZE;
     size_t span = length > align ? length : align;
@@ -549,39 +562,39 @@ static page_t find_in_zone(zone_t zone, page_t from, size_t page_count, size_t a
         order++;
     while (part < BLOCK_ORDER && ((size_t)4 << part) - 1 <= page_count)
         part++;
-    page = find_chunk(&physical.zone[zone], order, may_break ? PAIR_ORDER : BLOCK_ORDER - 1,
-                      length, limit);
-    if (page == PAGE_NONE && may_break)
-        page = search(part, from, length, align, limit);
+    page = find_chunk(&physical.zone[zone], order,
+                      source == RUN_OF_PARTS ? BLOCK_ORDER - 1 : PAIR_ORDER, length, limit);
+    if (page == PAGE_NONE && source == RUN_ANYWHERE)
+        page = search(part, from, end, length, align, limit);
     return page;
 }
 
 /* Low memory last, but for a run that is to be below its end. */
-static page_t find_run(size_t page_count, size_t align, page_t limit, bool may_break)
+static page_t find_run(size_t page_count, size_t align, page_t limit, run_source_t source)
 {
     page_t page = PAGE_NONE;
 
     if (limit > LOW_ZONE_END)
-        page = find_in_zone(ZONE_NORMAL, LOW_ZONE_END, page_count, align, limit, may_break);
-    if (page == PAGE_NONE && (limit <= LOW_ZONE_END || may_break))
-        page = find_in_zone(ZONE_LOW, physical_mem_info.physical_heap_start, page_count, align,
-                            limit, may_break);
+        page = find_in_zone(ZONE_NORMAL, LOW_ZONE_END, limit, page_count, align, limit, source);
+    if (page == PAGE_NONE && (limit <= LOW_ZONE_END || source == RUN_ANYWHERE))
+        page = find_in_zone(ZONE_LOW, physical_mem_info.physical_heap_start, LOW_ZONE_END,
+                            page_count, align, limit, source);
     return page;
 }
 
-page_t blocks_take_run(size_t page_count, size_t align, page_t limit, bool may_break)
+page_t blocks_take_run(size_t page_count, size_t align, page_t limit, run_source_t source)
 {
     page_t run = PAGE_NONE;
     page_t end;
 
     if (page_count <= limit >> PAGE_SHIFT)
-        run = find_run(page_count, align, limit, may_break);
+        run = find_run(page_count, align, limit, source);
     if (run == PAGE_NONE)
         return PAGE_NONE;
     end = run + page_count * PAGE_SIZE;
     enter_linear_space();
     for (page_t at = run; at < end; ) {
-        unsigned order;
+        unsigned order = 0;
         page_t first = chunk_around(at, &order);
         page_t stop = first + ((page_t)PAGE_SIZE << order);
         block_t *block = block_of(at);

@@ -112,6 +112,7 @@ struct physical {
     size_t block_free;                          /* (p) pages free in all blocks */
     physical_reclaim_t *reclaim;
     bool reclaiming;                            /* (p) */
+    bool watching;                              /* debug builds: what is held back, too */
     size_t fail_after;                          /* 0: off */
     page_t frame_table;                         /* where it lies */
 };
@@ -148,6 +149,11 @@ static inline size_t magazine_count(void)
 static ALWAYS_INLINE block_t *block_of(page_t page)
 {
     return &physical.block[page >> BLOCK_SHIFT];
+}
+
+static inline size_t index_in_block(page_t page)
+{
+    return (page >> PAGE_SHIFT) % BLOCK_PAGES;
 }
 
 static inline size_t block_count(void)
@@ -214,15 +220,29 @@ void blocks_give(const page_slot_t *slots, size_t count);
 bool blocks_have_parts(void);
 
 /*
- * Take a run.
+ * Take a run from
  *
- * => PAGE_NONE: there is none, or none without breaking a whole block and not `may_break`
+ *   RUN_OF_PARTS    a chunk that is no whole block
+ *   RUN_OF_CHUNK    any one chunk
+ *   RUN_ANYWHERE    several chunks in a row, or low memory, if need be
+ *
+ * but from low memory with any of them if it is to be there.
+ *
+ * => PAGE_NONE: there is none
  * => its frames are not changed, but for FRAME_FREE's count, which is 0
  */
-page_t blocks_take_run(size_t page_count, size_t align, page_t limit, bool may_break);
+typedef enum run_source { RUN_OF_PARTS, RUN_OF_CHUNK, RUN_ANYWHERE } run_source_t;
+page_t blocks_take_run(size_t page_count, size_t align, page_t limit, run_source_t source);
 
 /* Give a run back. => in the linear space */
 void blocks_give_run(page_t first, size_t page_count);
+
+/*
+ * Debug builds: fill free pages that are held back, and look at them before they go
+ * out; what was written meanwhile is reported. Their frames have a count of 1 then.
+ */
+void blocks_fill(page_t page, size_t count);
+void blocks_look_at(page_t page, size_t count);
 
 /* Part of physical_check: lists, counters and sets agree. */
 const char *blocks_check(void);
@@ -260,6 +280,9 @@ void physical_remember_free(page_t page, const void *site);
 
 /* Give all kept runs back to their blocks. => whether there were any */
 bool runs_empty(void);
+
+/* Whether a page is in a run in use. O(the run) */
+bool runs_have(page_t page);
 
 /*
  * The used frame of a page of a run, whose pages are each by themselves from now on.

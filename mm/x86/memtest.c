@@ -16,8 +16,10 @@
  *     ->  expect p, write zeros
  *
  * Each bit is so read as one and as zero after it was the other; and, while it was
- * the one and the other, after each change of the words above it and below. Down is
- * down within a piece of free RAM; the pieces are always taken upwards.
+ * the one and the other, after each change of the words above it and below. Caches
+ * are on, and written back after each sweep: within one, RAM sees whole lines of them,
+ * in an order of its own. Down is down within a piece of free RAM; the pieces are
+ * always taken upwards.
  *
  * A page that fails is left at once: what it shares cells with is not overwritten.
  */

@@ -170,6 +170,8 @@ bool physical_ask_for_pages(size_t wanted)
 static ALWAYS_INLINE page_t magazine_pop(page_slot_t *top, frame_t *frame, frame_owner_t owner)
 {
     DEBUG_ASSERT(owner > OWNER_NONE && owner < OWNER_COUNT);
+    if (WATCH_FREE_PAGES && frame->count > 0)
+        blocks_look_at(top[-1].page, 1);
     physical_mem_info.owner[owner]++;
     frame_set(frame, FRAME_USED, owner, 1);
     top--;
@@ -266,7 +268,9 @@ static ALWAYS_INLINE frame_t *used_frame(page_t page)
 
 static ALWAYS_INLINE void magazine_push(page_t page, frame_t *frame, page_slot_t *top)
 {
-    frame_set(frame, FRAME_MAGAZINE, OWNER_NONE, 0);
+    if (WATCH_FREE_PAGES && physical.watching)
+        blocks_fill(page, 1);
+    frame_set(frame, FRAME_MAGAZINE, OWNER_NONE, WATCH_FREE_PAGES && physical.watching);
     top->page = page;
     top->frame = frame;
     physical.top = top + 1;
@@ -349,9 +353,9 @@ int page_release(page_t page)
 
 size_t page_count(page_t page)
 {
-    const frame_t *frame = used_frame(page);
+    const frame_t *frame = single_frame(page);
 
-    return frame != NULL ? frame->count : 0;
+    return frame != NULL ? frame->count : runs_have(page);
 }
 
 void physical_set_owner(page_t page, frame_owner_t owner)
@@ -367,6 +371,11 @@ void physical_set_owner(page_t page, frame_owner_t owner)
 void physical_set_reclaim(physical_reclaim_t *reclaim)
 {
     physical.reclaim = reclaim;
+}
+
+void physical_watch(bool on)
+{
+    physical.watching = on;
 }
 
 void physical_fail_after(size_t n)

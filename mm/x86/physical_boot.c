@@ -25,7 +25,7 @@ static void mark_reserved(const boot_info_t *info, const boot_reserved_t *reserv
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < info->ram_count; i++) {
+    for (size_t i = 0; i < info->ram_count && reserved->base < reserved->end; i++) {
         uint64_t base = reserved->base & ~(uint64_t)PAGE_MASK;
         uint64_t end = reserved->end;
 
@@ -101,6 +101,7 @@ const char *physical_init(boot_info_t *info)
     if (trouble != NULL)
         return trouble;
     physical_mem_info.metadata = physical_frame_table_length() + sizeof(physical);
+    physical.watching = true;
     magazine_init();
     for (size_t i = 0; i < info->reserved_count; i++)
         mark_reserved(info, &info->reserved[i]);

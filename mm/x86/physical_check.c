@@ -139,10 +139,10 @@ static bool are_held(const page_slot_t *slots, size_t count, frame_state_t state
     size_t good = 0;
 
     while (good < count && slots[good].frame == frame_at(slots[good].page) &&
-           slots[good].frame->state == state && slots[good].frame->count == 0)
-        slots[good++].frame->count = 1;         /* for as long as this looks */
+           slots[good].frame->state == state && slots[good].frame->owner == OWNER_NONE)
+        slots[good++].frame->owner = OWNER_BAD;     /* for as long as this looks */
     for (size_t i = 0; i < good; i++)
-        slots[i].frame->count = 0;
+        slots[i].frame->owner = OWNER_NONE;
     return good == count;
 }
 

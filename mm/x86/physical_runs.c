@@ -26,13 +26,17 @@ static inline kept_t *kept_for(size_t page_count)
 
 static inline void keep_run(kept_t *kept, page_slot_t run)
 {
-    frame_set(run.frame, FRAME_KEPT, OWNER_NONE, 0);
+    if (WATCH_FREE_PAGES && physical.watching)
+        blocks_fill(run.page, run.frame->slot);
+    frame_set(run.frame, FRAME_KEPT, OWNER_NONE, WATCH_FREE_PAGES && physical.watching);
     kept->run[kept->count++] = run;
     physical.kept_pages += run.frame->slot;
 }
 
 static void give_kept(page_slot_t run)
 {
+    if (WATCH_FREE_PAGES && run.frame->count > 0)
+        blocks_look_at(run.page, run.frame->slot);
     physical.kept_pages -= run.frame->slot;
     blocks_give_run(run.page, run.frame->slot);
 }
@@ -66,19 +70,20 @@ static void mark_run(frame_t *frame, size_t page_count, frame_owner_t owner)
     }
 }
 
-/* First from what is in parts, then from what was held back, then from whole blocks. */
+/*
+ * A short run: first from what is in parts, then from what was held back, then from
+ * whole blocks. A longer one needs whole blocks anyway.
+ */
 static page_t take_run(size_t page_count, size_t align, page_t limit)
 {
-    page_t run = PAGE_NONE;
+    run_source_t source = page_count > BLOCK_PAGES / 2 ? RUN_OF_CHUNK : RUN_OF_PARTS;
+    page_t run = blocks_take_run(page_count, align, limit, source);
 
-    if (physical.kept_pages > 0 || magazine_count() > 0) {
-        run = blocks_take_run(page_count, align, limit, false);
-        if (run != PAGE_NONE)
-            return run;
-        runs_empty();
-        magazine_empty();
-    }
-    return blocks_take_run(page_count, align, limit, true);
+    if (run != PAGE_NONE)
+        return run;
+    runs_empty();
+    magazine_empty();
+    return blocks_take_run(page_count, align, limit, RUN_ANYWHERE);
 }
 
 static NOINLINE page_t take_new_run(size_t page_count, size_t align, page_t limit,
@@ -111,7 +116,10 @@ page_t page_range(size_t page_count, size_t align, page_t limit, frame_owner_t o
     ASSERT(page_count > 0 && align >= PAGE_SIZE && (align & (align - 1)) == 0);
     if (kept == NULL || kept->count == 0 || limit != 0 || align > page_count * PAGE_SIZE)
         return take_new_run(page_count, align, limit, owner);
+    DEBUG_ASSERT(owner > OWNER_NONE && owner < OWNER_COUNT);
     run = kept->run[--kept->count];
+    if (WATCH_FREE_PAGES && run.frame->count > 0)
+        blocks_look_at(run.page, page_count);
     physical.kept_pages -= page_count;
     physical_mem_info.owner[owner] += page_count;
     frame_set(run.frame, FRAME_RUN, owner, 1);
@@ -132,7 +140,7 @@ static frame_t *head_of(page_t page)
 
     if ((page & PAGE_MASK) != 0 || number >= physical_frame_count)
         return NULL;
-    for (size_t at = number; at > 0; at--) {
+    for (size_t at = number; at > 0 && number - at < RUN_MAX; at--) {
         frame_t *frame = &physical_frames[at];
 
         if (frame->state == FRAME_RUN)
@@ -141,6 +149,11 @@ static frame_t *head_of(page_t page)
             break;
     }
     return NULL;
+}
+
+bool runs_have(page_t page)
+{
+    return head_of(page) != NULL;
 }
 
 frame_t *runs_split(page_t page)
@@ -203,7 +216,7 @@ static NOINLINE int free_pages(page_t first, size_t page_count, const void *site
 int page_range_free(page_t first, size_t page_count)
 {
     frame_t *frame = physical_frame(first);
-    kept_t *kept;
+    kept_t *kept = NULL;
 
     if (frame == NULL || (first & PAGE_MASK) != 0 || frame->state != FRAME_RUN ||
         frame->slot != page_count)
@@ -211,7 +224,10 @@ int page_range_free(page_t first, size_t page_count)
     if (WATCH_FREE_PAGES)
         physical_remember_free(first, __builtin_return_address(0));
     physical_mem_info.owner[frame->owner] -= page_count;
-    kept = first % (page_count * PAGE_SIZE) == 0 ? kept_for(page_count) : NULL;
+    /* Low memory is not kept: it would go out before it is last. */
+    if (first % (page_count * PAGE_SIZE) == 0 &&
+        (first >= LOW_ZONE_END || physical_mem_info.total == physical_mem_info.low_total))
+        kept = kept_for(page_count);
     if (kept == NULL || kept->count == kept_max((unsigned)(kept - physical.kept)) ||
         physical_is_failing())
         give_run((page_slot_t){ first, frame }, kept);

@@ -21,7 +21,7 @@ static const boot_region_t ragged[] = {
 static const boot_reserved_t taken[] = {
     { 0x00130010, 0x00130020, "a few bytes", OWNER_BOOT },
     { 0x001fffff, 0x00202001, "across a block", OWNER_BOOT },
-    { 0x00350000, 0x00350000, "nothing", OWNER_BOOT },
+    { 0x00350010, 0x00350010, "nothing", OWNER_BOOT },
     { 0x00500000, 0x00700000, "mostly no RAM", OWNER_BOOT },
     { 0x00118000, 0x00131000, "over the image and the few bytes", OWNER_KERNEL },
 };

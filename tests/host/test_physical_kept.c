@@ -37,6 +37,23 @@ TEST(physical_runs_are_kept)
     }
 }
 
+/* It would go out again before normal memory. */
+TEST(physical_low_runs_are_not_kept)
+{
+    page_t run;
+
+    cases_start(&shapes[LARGER_PC]);
+    run = page_get(ZONE_LOW, 8, OWNER_KERNEL);
+    CHECK(run != PAGE_NONE && run < LOW_ZONE_END);
+    CHECK_EQ(page_range_free(run, 8), 0);
+    CHECK_EQ(physical_figures()->kept, 0);
+    run = page_get(ZONE_NORMAL, 8, OWNER_KERNEL);
+    CHECK(run >= LOW_ZONE_END);
+    CHECK_EQ(page_range_free(run, 8), 0);
+    CHECK_EQ(physical_figures()->kept, 8);
+    fake_machine_stop();
+}
+
 /* Only runs of 2, 4, ... 32 pages at multiples of their length are. */
 TEST(physical_runs_that_are_not_kept)
 {

@@ -120,6 +120,39 @@ static void check_report(page_t page, size_t offset)
 }
 
 /* Debug builds look at a free page before it goes out again, behind its marker too. */
+/* Pages in a magazine, and a run that is kept: handed out again, or given back first. */
+TEST(physical_write_to_what_is_held_back_is_reported)
+{
+    for (size_t i = 0; i < 8; i++) {
+        bool is_run = (i & 1) != 0;
+        bool is_watched = (i & 2) == 0;
+        bool is_drained = (i & 4) != 0;
+        size_t count = is_run ? 4 : 1;
+        size_t reports = host_misuse_count();
+        page_t page;
+
+        cases_start(&shapes[PAGED_PC]);
+        physical_watch(is_watched);
+        page = is_run ? page_range(4, 4 * PAGE_SIZE, 0, OWNER_ANON)
+                      : alloc_physical_page(OWNER_ANON);
+        CHECK_EQ(page_range_free(page, count), 0);
+        CHECK_OK(physical_check());
+        *(uint32_t *)((char *)fake_ram(page + (count - 1) * PAGE_SIZE) + 100) = 0xabcd;
+        if (is_drained)
+            without_magazine();
+        else if (is_run)
+            CHECK_EQ(page_range(4, 4 * PAGE_SIZE, 0, OWNER_KERNEL), page);
+        else
+            CHECK_EQ(alloc_physical_page(OWNER_KERNEL), page);
+        CHECK_EQ(host_misuse_count(), reports + is_watched);
+        if (is_watched)
+            CHECK(strstr(host_misuse_last(), "0xabcd at offset 100") != NULL);
+        if (!is_drained)
+            CHECK_EQ(page_range_free(page, count), 0);
+        fake_machine_stop();
+    }
+}
+
 TEST(physical_write_after_free_is_reported)
 {
     static const size_t offsets[] = { 0, 64, 2048, PAGE_SIZE - 4 };

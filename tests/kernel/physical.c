@@ -108,12 +108,14 @@ TEST(physical_runs_are_kept)
     size_t others = 0;
 
     CHECK(run != PAGE_NONE);
+    physical_watch(false);
     for (size_t i = 0; i < 100; i++) {
         CHECK_EQ(page_range_free(run, 8), 0);
         others += page_range(8, 8 * PAGE_SIZE, 0, OWNER_STACK) != run;
     }
     CHECK_EQ(others, 0);
     CHECK(virtual_events.cr3_loads - loads < 20);       /* two visits a round: 400 */
+    physical_watch(true);
     CHECK_EQ(page_range_free(run, 8), 0);
     CHECK_OK(physical_check());
 }
@@ -152,6 +154,7 @@ TEST(physical_visits_the_linear_space_in_batches)
     static page_t pages[SOME_PAGES];
     uint64_t loads;
 
+    physical_watch(false);
     /* The second time from and to a magazine in some state, as is usual. */
     for (int round = 0; round < 2; round++) {
         loads = virtual_events.cr3_loads;
@@ -162,6 +165,7 @@ TEST(physical_visits_the_linear_space_in_batches)
     }
     /* A visit has two loads and is worth at least 16 pages, each way. */
     CHECK(virtual_events.cr3_loads - loads <= 2 * 2 * (ARRAY_LENGTH(pages) / 16 + 1));
+    physical_watch(true);
 }
 
 TEST(physical_allocation_fails_on_demand)
