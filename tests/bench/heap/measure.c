@@ -62,13 +62,19 @@ int measure_series(const trace_t *trace, size_t samples)
     const target_t *grove = target_find("grove");
     size_t each = trace->count / (samples + 1) + 1;
     size_t live = 0;
-    kheap_stat_t stat;
+    size_t most_live = 0;
+    size_t longest = 0;
 
     for (size_t i = 0; i < trace->count; i++) {
+        size_t length;
+
         step(trace, &trace->op[i], grove, &live);
-        if (i % each == 0 || i + 1 == trace->count) {
-            kheap_stat(&grove_heap, &stat);
-            printf("%zu\t%zu\t%zu\n", i + 1, live, stat.segment);
+        length = grove_heap.segment->length;
+        most_live = live > most_live ? live : most_live;
+        longest = length > longest ? length : longest;
+        if ((i + 1) % each == 0 || i + 1 == trace->count) {
+            printf("%zu\t%zu\t%zu\n", i + 1, most_live, longest);
+            most_live = longest = 0;
         }
     }
     return 0;

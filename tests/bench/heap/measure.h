@@ -19,7 +19,11 @@ int measure_space(const trace_t *trace);
  */
 int measure_resident(const trace_t *trace, const target_t *target);
 
-/* Grove: lines of operation, live bytes, bytes of the segment. */
+/*
+ * Grove: lines of operation, live bytes, bytes of the segment.
+ *
+ * => the highest of both since the line before: no peak is missed
+ */
 int measure_series(const trace_t *trace, size_t samples);
 
 /*
