@@ -12,13 +12,15 @@ CFLAGS ?=
 DEBUG  ?= 1
 JOBS   ?= $(shell nproc)
 V      ?=
-# The machine of run and debug. The one test to run. The groups of mmbench.
+# The machine of run and debug. The one test to run. The groups of mmbench, of bench-heap
+# the traces (none: all).
 MEMORY ?= 64M
 CPU    ?= max
 PAGING ?=
 APPEND ?=
 T      ?=
 GROUPS ?= cal sys mmap fault mprotect brk vma
+TRACES ?=
 export CC QEMU JOBS
 
 B := build
@@ -102,6 +104,11 @@ bench: deps
 	@tools/bench --kernel $(B)/release/grove.elf $(GROUPS)
 	@tools/bench-pages
 
+## the heap on real traces beside glibc, jemalloc, mimalloc, tcmalloc: time and memory
+bench-heap: deps
+	@tools/deps bench-heap || echo 'bench-heap: goes on; what is not there is NA'
+	@tools/bench-heap $(TRACES)
+
 ## break a copy, a line at a time: each time a test must go red; one of them: T=name
 mutants: deps
 	@tools/mutants $(T)
@@ -138,7 +145,7 @@ help:
 	      /^[a-z-]+:/ && what { sub(/:.*/, ""); printf "  make %-10s %s\n", $$0, what } \
 	      { what = "" }' Makefile
 
-.PHONY: all iso run debug gdb-port test tests bench mutants soak coverage cover check deps clean help FORCE
+.PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover check deps clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -38,4 +38,10 @@ log=$(PATH=$scratch/bin tools/deps 2>&1)
 ok 'apt fails: status' test $? = 1
 matches 'apt fails: the package is named' 'could not install: mtools$'
 
+fake_path gnuplot
+log=$(PATH=$scratch/bin tools/deps 2>&1)
+ok 'what only bench-heap wants: no test needs it' test -z "$log"
+log=$(PATH=$scratch/bin tools/deps bench-heap 2>&1)
+matches 'bench-heap asks for its own' 'apt-get .*install .*recommends .*gnuplot-nox$'
+
 finish

@@ -1,0 +1,146 @@
+/*
+ * Grove's heap over a reserved mapping, with the least that it needs around it;
+ * the process's malloc; and a heap that does nothing, for the cost of the replay.
+ */
+#include <kernel/errno.h>
+#include <kernel/host.h>
+#include <kernel/panic.h>
+#include <kernel/printk.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "target.h"
+#include "trace.h"
+
+#define RESERVED (512u * MIB)
+
+kheap_t grove_heap;
+
+static segment_t segment;
+static bool keep_pages;
+static char nothing_buffer[64];
+
+/* ---- what the kernel would provide */
+
+void panic(const char *format, ...)
+{
+    char sentence[256];
+    va_list args;
+
+    va_start(args, format);
+    vformat_text(sentence, sizeof(sentence), format, args);
+    va_end(args);
+    give_up(sentence, "panic");
+}
+
+int *host_errno(void)
+{
+    static int number;
+
+    return &number;
+}
+
+void host_misuse(const char *sentence)
+{
+    panic("misuse: %s", sentence);
+}
+
+/* ---- the segment: a page is there once it is touched, as behind brk */
+
+static int extend(segment_t *of, size_t page_count)
+{
+    if (page_count > (of->limit - of->length) >> PAGE_SHIFT)
+        return -ENOMEM;
+    of->length += page_count << PAGE_SHIFT;
+    return 0;
+}
+
+static void shrink(segment_t *of, size_t page_count)
+{
+    size_t bytes = page_count << PAGE_SHIFT;
+
+    of->length -= bytes;
+    if (!keep_pages && madvise((void *)(of->base + of->length), bytes, MADV_DONTNEED) != 0)
+        panic("madvise");
+}
+
+void target_new_heap(bool keep)
+{
+    keep_pages = keep;
+    if (segment.base == 0) {
+        void *base = mmap(NULL, RESERVED, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (base == MAP_FAILED)
+            panic("no %u bytes of address space", RESERVED);
+        segment = (segment_t){ .base = (size_t)base, .limit = RESERVED, .extend = extend,
+                               .shrink = shrink };
+    }
+    segment.length = 0;
+    kheap_init(&grove_heap, &segment);
+}
+
+void target_bounds(size_t *base, size_t *limit)
+{
+    *base = segment.base;
+    *limit = segment.limit;
+}
+
+/* ---- the targets */
+
+static void *grove_alloc(size_t size)
+{
+    return kheap_alloc(&grove_heap, size);
+}
+
+static void *grove_resize(void *buffer, size_t size)
+{
+    return kheap_realloc(&grove_heap, buffer, size);
+}
+
+static void grove_release(void *buffer)
+{
+    kheap_free(&grove_heap, buffer);
+}
+
+static void *nothing_alloc(size_t size)
+{
+    (void)size;
+    return nothing_buffer;
+}
+
+static void *nothing_resize(void *buffer, size_t size)
+{
+    (void)size;
+    return buffer;
+}
+
+static void nothing_release(void *buffer)
+{
+    (void)buffer;
+}
+
+/* A realloc to 0 bytes may free the buffer: a replay never means that. */
+static void *system_resize(void *buffer, size_t size)
+{
+    return realloc(buffer, size + (size == 0));
+}
+
+static const target_t targets[] = {
+    { "grove", grove_alloc, grove_resize, grove_release },
+    { "system", malloc, system_resize, free },
+    { "nothing", nothing_alloc, nothing_resize, nothing_release },
+};
+
+const target_t *target_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(targets); i++) {
+        if (strcmp(targets[i].name, name) == 0)
+            return &targets[i];
+    }
+    return NULL;
+}
