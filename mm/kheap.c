@@ -7,7 +7,7 @@ static ALWAYS_INLINE size_t length_for(size_t size)
 {
     size_t length = align_up(size + REGISTRY, KHEAP_GRANULE);
 
-    return length < SMALLEST ? SMALLEST : length;
+    return KHEAP_GRANULE < SMALLEST && length < SMALLEST ? SMALLEST : length;
 }
 
 /* The bytes [from, end) of a buffer, if any, were free until now. => buffer may be NULL */
@@ -17,28 +17,28 @@ static void fresh(kheap_t *heap, void *buffer, size_t from, size_t end)
 
     if (!DEBUG_BUILD || buffer == NULL || from >= end)
         return;
-    for (size_t i = from; i < end && heap->overwritten == 0; i++) {
-        if (byte[i] != FILL_FREED)
-            heap->overwritten = (size_t)&byte[i];
-    }
+    look(heap, byte + from, byte + end);
     fill(byte + from, FILL_FRESH, end - from);
 }
 
-/* The tail with at least `length` bytes, or NULL: no memory. */
-static kernel_heap_gap_t *long_tail(kheap_t *heap, size_t length)
+/* The best fitting gap, or the tail. => NULL: neither is long enough */
+static kernel_heap_gap_t *find(kheap_t *heap, size_t length)
 {
-    bool there = heap->tail != NULL && heap->tail->length >= length;
+    kernel_heap_gap_t *gap = gaptree_fit(&heap->tree, length);
+    kernel_heap_gap_t *tail = heap->tail;
 
-    return there || kheap_grow(heap, length) ? heap->tail : NULL;
+    return gap != NULL ? gap : tail != NULL && tail->length >= length ? tail : NULL;
 }
 
 /* A superbuffer in the best fitting gap. => NULL: no memory, or that gap is damaged */
 static NOINLINE void *take(kheap_t *heap, size_t length)
 {
-    kernel_heap_gap_t *gap = gaptree_fit(&heap->tree, length);
+    kernel_heap_gap_t *gap = find(heap, length);
 
-    if (gap == NULL)
-        gap = long_tail(heap, length);
+    if (gap == NULL && kheap_merge_cached(heap) != 0)
+        gap = find(heap, length);
+    if (gap == NULL && kheap_grow(heap, length))
+        gap = heap->tail;
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
     size_t whole = gap->length;
@@ -52,14 +52,27 @@ static size_t lead_for(size_t block, size_t align)
     return align_up(block + REGISTRY, align) - REGISTRY - block;
 }
 
-static void *take_aligned(kheap_t *heap, size_t align, size_t length)
+/* A gap, or the tail, where an aligned buffer fits. => NULL: there is none */
+static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t length)
 {
     kernel_heap_gap_t *gap = gaptree_fit(&heap->tree, length);
+    kernel_heap_gap_t *tail = heap->tail;
 
     if (gap != NULL && gap->length < length + lead_for((size_t)gap, align))
         gap = gaptree_fit(&heap->tree, length + align - KHEAP_ALIGN);
-    if (gap == NULL)
-        gap = long_tail(heap, length + lead_for(heap->end - free_at_end(heap), align));
+    if (gap == NULL && tail != NULL && tail->length >= length + lead_for((size_t)tail, align))
+        gap = tail;
+    return gap;
+}
+
+static void *take_aligned(kheap_t *heap, size_t align, size_t length)
+{
+    kernel_heap_gap_t *gap = find_aligned(heap, align, length);
+
+    if (gap == NULL && kheap_merge_cached(heap) != 0)
+        gap = find_aligned(heap, align, length);
+    if (gap == NULL && kheap_grow(heap, length + lead_for(heap->end - free_at_end(heap), align)))
+        gap = heap->tail;
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
 
@@ -74,28 +87,47 @@ static void *take_aligned(kheap_t *heap, size_t align, size_t length)
     return buffer;
 }
 
-void *kheap_alloc(kheap_t *heap, size_t size)
+/* The same, quicker where a ring has a gap for it. */
+static ALWAYS_INLINE void *take_any(kheap_t *heap, size_t length)
 {
-    size_t length = length_for(size);
-    void *buffer = NULL;
-
-    if (UNLIKELY(size > KHEAP_LARGEST))
-        return NULL;
-    splock_lock(&heap->lock);
-    heap->tree.visited = 0;
     size_t ring = gaptree_fit_ring(&heap->tree, length);
-    if (LIKELY(ring != SIZE_MAX)) {
-        kernel_heap_gap_t *gap = gaptree_ring_first(&heap->tree, ring);
-        if (gap_sound(heap, gap)) {
-            gaptree_remove(&heap->tree, gap, true);
-            wipe((size_t)gap, ring * KHEAP_ALIGN);
-            buffer = carve(heap, (size_t)gap, ring * KHEAP_ALIGN, length, 0, true);
-        }
-    } else {
-        buffer = take(heap, length);
-    }
+
+    if (UNLIKELY(ring == SIZE_MAX))
+        return take(heap, length);
+    kernel_heap_gap_t *gap = gaptree_ring_first(&heap->tree, ring);
+    if (!gap_sound(heap, gap))
+        return NULL;
+    gaptree_remove(&heap->tree, gap, true);
+    wipe((size_t)gap, ring * KHEAP_ALIGN);
+    return carve(heap, (size_t)gap, ring * KHEAP_ALIGN, length, 0, true);
+}
+
+/* Answer kmalloc from the trees. => heap->lock is held, and released */
+static NOINLINE void *alloc_any(kheap_t *heap, size_t length)
+{
+    void *buffer = take_any(heap, length);
+
     fresh(heap, buffer, 0, length - REGISTRY);
     unlock(heap, "kmalloc", buffer);
+    return buffer;
+}
+
+void *kheap_alloc(kheap_t *heap, size_t size)
+{
+    if (UNLIKELY(size > KHEAP_LARGEST))
+        return NULL;
+    size_t length = length_for(size);
+    splock_lock(&heap->lock);
+    heap->tree.visited = 0;
+    void *buffer = length <= KHEAP_CACHED_LENGTH ? cache_take(heap, length) : NULL;
+    if (UNLIKELY(buffer == NULL))
+        return alloc_any(heap, length);
+    if (DEBUG_BUILD) {
+        fresh(heap, buffer, 0, length - REGISTRY);
+        unlock(heap, "kmalloc", buffer);
+    } else {
+        splock_unlock(&heap->lock);
+    }
     return buffer;
 }
 
@@ -127,23 +159,15 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
     return buffer;
 }
 
-void kheap_free(kheap_t *heap, void *buffer)
+/* A sound superbuffer that is in use no more, and for which the cache has no room */
+static NOINLINE void merge_back(kheap_t *heap, size_t block, size_t length)
 {
-    size_t block = (size_t)buffer - REGISTRY;
-
-    if (buffer == NULL)
-        return;
-    splock_lock(&heap->lock);
-    size_t length = live_length(heap, block);
-    if (UNLIKELY(length == 0)) {
-        kheap_misuse(heap, "kfree", buffer);
-        return;
-    }
     size_t flags = *block_word(block);
     size_t before = free_before(block, flags);
     size_t after = free_here(block + length);
-    heap->tree.visited = 0;
+
     heap->superbuffers--;
+    heap->taken -= length;
     heap->used -= length;
     if (LIKELY(before + length + after < GAPTREE_EXACT && block + length + after != heap->end)) {
         merge(heap, block, length, before, after, true);
@@ -152,6 +176,28 @@ void kheap_free(kheap_t *heap, void *buffer)
         if (heap->tail != NULL && heap->tail->length > heap->trim_above)
             kheap_give_back(heap, heap->trim_above >> 2);
     }
+}
+
+static ALWAYS_INLINE void put_back(kheap_t *heap, size_t block, size_t length)
+{
+    if (UNLIKELY(!cache_put(heap, block, length)))
+        merge_back(heap, block, length);
+}
+
+void kheap_free(kheap_t *heap, void *buffer)
+{
+    size_t block = (size_t)buffer - REGISTRY;
+
+    if (buffer == NULL)
+        return;
+    splock_lock(&heap->lock);
+    size_t length = sound_length(heap, block, 0);
+    if (UNLIKELY(length == 0)) {
+        kheap_misuse(heap, "kfree", buffer);
+        return;
+    }
+    heap->tree.visited = 0;
+    put_back(heap, block, length);
     splock_unlock(&heap->lock);
 }
 
@@ -163,16 +209,22 @@ static bool resize(kheap_t *heap, size_t block, size_t old, size_t length)
 
     if (length > old) {
         size_t whole = old + free_here(next);
+        if (whole < length && cached_bytes(heap) != 0) {
+            kheap_merge_behind(heap, block, old, length);
+            whole = old + free_here(next);
+        }
         if (whole < length && (block + whole != heap->end || !kheap_grow(heap, length - old)))
             return false;
         whole = old + free_here(next);
         take_free(heap, next, false);
         heap->superbuffers--;
+        heap->taken -= old;
         heap->used -= old;
         carve(heap, block, whole, length, flags, false);
     } else if (length < old) {
         *block_word(block) = superbuffer_word(block, length) | flags;
         heap->used -= old - length;
+        heap->taken -= old - length;
         kheap_release(heap, block + length, old - length, 0);
     }
     return true;
@@ -186,7 +238,7 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
     if (buffer == NULL)
         return kheap_alloc(heap, size);
     splock_lock(&heap->lock);
-    size_t old = live_length(heap, block);
+    size_t old = sound_length(heap, block, 0);
     if (UNLIKELY(old == 0)) {
         kheap_misuse(heap, "krealloc", buffer);
         return NULL;
@@ -197,13 +249,13 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
     } else if (resize(heap, block, old, length)) {
         fresh(heap, buffer, old - REGISTRY, length - REGISTRY);
     } else {
-        void *moved = take(heap, length);
+        void *moved = length <= KHEAP_CACHED_LENGTH ? cache_take(heap, length) : NULL;
+        if (moved == NULL)
+            moved = take(heap, length);
         fresh(heap, moved, 0, length - REGISTRY);
         if (moved != NULL) {
             __builtin_memcpy(moved, buffer, old - REGISTRY);
-            heap->superbuffers--;
-            heap->used -= old;
-            kheap_release(heap, block, old, *block_word(block));
+            put_back(heap, block, old);
         }
         buffer = moved;
     }
@@ -216,7 +268,7 @@ size_t kheap_usable_size(kheap_t *heap, void *buffer)
     if (buffer == NULL)
         return 0;
     splock_lock(&heap->lock);
-    size_t length = live_length(heap, (size_t)buffer - REGISTRY);
+    size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
     if (length == 0) {
         kheap_misuse(heap, "kmalloc_usable_size", buffer);
         return 0;

@@ -87,6 +87,8 @@ void kheap_init(kheap_t *heap, segment_t *segment)
 
     *heap = (kheap_t){ .segment = segment };
     splock_init(&heap->lock);
+    heap->cache.most_count = KHEAP_CACHED_COUNT;
+    heap->cache.most_bytes = KHEAP_CACHED_BYTES;
     heap->start = segment->base + KHEAP_GRANULE - REGISTRY;
     heap->end = heap->start;
     gaptree_init(&heap->tree, segment->base);
@@ -97,7 +99,8 @@ void kheap_init(kheap_t *heap, segment_t *segment)
 size_t kheap_trim(kheap_t *heap, size_t keep)
 {
     splock_lock(&heap->lock);
+    kheap_merge_cached(heap);
     size_t bytes = keep < KHEAP_LARGEST ? kheap_give_back(heap, keep) : 0;
-    splock_unlock(&heap->lock);
+    unlock(heap, "kheap_trim", NULL);
     return bytes;
 }

@@ -20,7 +20,8 @@
 
 /*
  * In debug builds a buffer starts as FILL_FRESH, and all of a gap but its registry
- * and its last word is FILL_FREED: what is not, was written to after kfree.
+ * and its last word is FILL_FREED, as is all of a cached buffer: what is not, was
+ * written to after kfree.
  */
 #ifdef DEBUG
 #define DEBUG_BUILD true
@@ -66,15 +67,26 @@ static inline bool gap_sound(kheap_t *heap, const kernel_heap_gap_t *gap)
     size_t block = (size_t)gap;
     bool sound = !DEBUG_BUILD || (free_sound(heap, block) && links_sound(heap, block));
 
-    if (!sound)
+    if (!sound) {
         heap->overwritten = block;
+        heap->overwritten_cached = 0;
+    }
     return sound;
+}
+
+/* Note the first of the bytes [from, end) that was written to while it was free. */
+static inline void look(kheap_t *heap, const unsigned char *from, const unsigned char *end)
+{
+    for (; DEBUG_BUILD && from < end && heap->overwritten == 0; from++) {
+        if (*from != FILL_FREED)
+            heap->overwritten = (size_t)from;
+    }
 }
 
 /* Unlock. => call, buffer: what was called, and its answer */
 static ALWAYS_INLINE void unlock(kheap_t *heap, const char *call, const void *buffer)
 {
-    if (DEBUG_BUILD && heap->overwritten != 0)
+    if (UNLIKELY(heap->overwritten != 0))
         kheap_overwritten(heap, call, buffer);
     else
         splock_unlock(&heap->lock);
@@ -124,6 +136,13 @@ static ALWAYS_INLINE void put_free(kheap_t *heap, size_t block, size_t length, b
         gaptree_insert(&heap->tree, gap, ring);
 }
 
+static ALWAYS_INLINE void count_used(kheap_t *heap, size_t used)
+{
+    heap->used = used;
+    if (UNLIKELY(used > heap->peak_used))
+        heap->peak_used = used;
+}
+
 /*
  * Make `length` bytes at the start of free space that is in no tree a
  * superbuffer; the rest stays free.
@@ -140,9 +159,8 @@ static ALWAYS_INLINE void *carve(kheap_t *heap, size_t block, size_t whole, size
     *block_word(block) = superbuffer_word(block, length) | flags;
 
     heap->superbuffers++;
-    heap->used += length;
-    if (heap->used > heap->peak_used)
-        heap->peak_used = heap->used;
+    heap->taken += length;
+    count_used(heap, heap->used + length);
     return buffer_of(block);
 }
 
@@ -180,34 +198,119 @@ static ALWAYS_INLINE void merge(kheap_t *heap, size_t block, size_t length, size
  */
 void kheap_release(kheap_t *heap, size_t block, size_t length, size_t flags);
 
-/*
- * The length of the superbuffer here, or 0 if there is none or if the words
- * around it, which freeing it will use, are damaged.
- */
-static ALWAYS_INLINE size_t live_length(const kheap_t *heap, size_t block)
+/* Are the gaps or voids next to a superbuffer sound, one at least, and can be taken out? */
+static ALWAYS_INLINE bool around_sound(const kheap_t *heap, size_t block, size_t length)
 {
-    if ((block + REGISTRY) % KHEAP_ALIGN != 0 || block - heap->start >= heap->end - heap->start)
-        return 0;
-    size_t word = *block_word(block);
-    size_t length = word & BLOCK_LENGTH;
-    if (!superbuffer_sound(block, word) || length > heap->end - block)
-        return 0;
-
     size_t next = block + length;
-    size_t next_word = *block_word(next);
-    size_t next_length = next_word & BLOCK_LENGTH;
-    bool sound = (next_word & BLOCK_SUPERBUFFER) != 0
-        ? next_word == superbuffer_word(next, next_length)
-              && (next_length - 1 < heap->end - next || next == heap->end)
-        : free_sound(heap, next) && links_sound(heap, next);
-    if ((word & BLOCK_AFTER_FREE) != 0) {
+    bool sound = (*block_word(next) & BLOCK_SUPERBUFFER) != 0
+        || (free_sound(heap, next) && links_sound(heap, next));
+
+    if ((*block_word(block) & BLOCK_AFTER_FREE) != 0) {
         size_t before = *block_length_before(block);
         sound = sound && before - 1 < block - heap->start && before % KHEAP_ALIGN == 0
             && before == (*block_word(block - before) & ~BLOCK_VOID)
             && links_sound(heap, block - before);
     }
-    return LIKELY(sound) ? length : 0;
+    return sound;
 }
+
+/*
+ * The length of the superbuffer here, or 0 if there is none or if the words
+ * around it, which freeing it will use, are damaged.
+ *
+ * => cached: BLOCK_CACHED if it is to be cached, 0 if it is to be in use
+ */
+static ALWAYS_INLINE size_t sound_length(const kheap_t *heap, size_t block, size_t cached)
+{
+    size_t left = heap->end - block;
+
+    if ((block + REGISTRY) % KHEAP_ALIGN != 0 || left > heap->end - heap->start)
+        return 0;
+    size_t word = *block_word(block);
+    size_t length = word & BLOCK_LENGTH;
+    if (!(cached != 0 ? cached_sound(block, word) : superbuffer_sound(block, word))
+        || length > left)
+        return 0;
+
+    size_t next = block + length;
+    size_t next_word = *block_word(next);
+    if (LIKELY((next_word & BLOCK_SUPERBUFFER) != 0)) {
+        if (!word_sound(next, next_word, BLOCK_AFTER_FREE | BLOCK_VOID, 0)
+            || (next_word & BLOCK_LENGTH) > left - length)
+            return 0;
+        if (LIKELY((word & BLOCK_AFTER_FREE) == 0))
+            return length;
+    }
+    return around_sound(heap, block, length) ? length : 0;
+}
+
+/* --- The cache --- */
+
+/* Cache a superbuffer in use. => false: there is no room for it */
+static ALWAYS_INLINE bool cache_put(kheap_t *heap, size_t block, size_t length)
+{
+    kheap_cache_t *cache = &heap->cache;
+
+    if (length > KHEAP_CACHED_LENGTH)
+        return false;
+    kheap_cached_t *same = &cache->of[length / KHEAP_GRANULE];
+    size_t count = same->count;
+    size_t used = heap->used - length;
+    if (count >= cache->most_count || used + cache->most_bytes < heap->taken)
+        return false;
+    fill(buffer_of(block), FILL_FREED, length - REGISTRY);
+    *block_word(block) |= BLOCK_CACHED;
+    same->block[count] = block;
+    same->count = count + 1;
+    heap->used = used;
+    return true;
+}
+
+/*
+ * A cached superbuffer of this length, in use again. => NULL: none
+ *
+ * => length is at most KHEAP_CACHED_LENGTH
+ * => one whose registry is damaged stays and is heap->overwritten
+ */
+static ALWAYS_INLINE void *cache_take(kheap_t *heap, size_t length)
+{
+    kheap_cached_t *same = &heap->cache.of[length / KHEAP_GRANULE];
+    size_t count = same->count;
+
+    if (count == 0)
+        return NULL;
+    size_t block = same->block[count - 1];
+    size_t word = *block_word(block);
+    if (UNLIKELY(!cached_sound(block, word) || (word & BLOCK_LENGTH) != length)) {
+        heap->overwritten = block;
+        heap->overwritten_cached = block + REGISTRY;
+        return NULL;
+    }
+    *block_word(block) = word ^ BLOCK_CACHED;
+    same->count = count - 1;
+    count_used(heap, heap->used + length);
+    return buffer_of(block);
+}
+
+static ALWAYS_INLINE size_t cached_bytes(const kheap_t *heap)
+{
+    return heap->taken - heap->used;
+}
+
+/* How many superbuffers are cached: adds up the lengths. */
+size_t kheap_cached_count(const kheap_t *heap);
+
+/* Is this superbuffer in the cache, if its length is `length`? => at most KHEAP_CACHED_COUNT */
+bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length);
+
+/* Merge all that is cached. => the bytes; what is damaged stays and is heap->overwritten */
+size_t kheap_merge_cached(kheap_t *heap);
+
+/*
+ * Merge what is cached between the end of a superbuffer and block + length, if
+ * everything there is free or cached, or the segment ends before.
+ */
+void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length);
 
 /* --- The segment --- */
 
