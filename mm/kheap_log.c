@@ -1,7 +1,7 @@
 /*
  * What a heap says about itself: its figures, and its structure as text.
  */
-#include <kernel/superbuffer.h>
+#include <kernel/kheap_space.h>
 
 #include <kernel/printk.h>
 
@@ -9,16 +9,19 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
 {
     splock_lock(&heap->lock);
     size_t tail = heap->tail != NULL ? heap->tail->length : 0;
+    size_t cached = kheap_cached_count(heap);
     size_t longest = gaptree_longest(&heap->tree);
 
     *stat = (kheap_stat_t){
         .segment = heap->segment->length,
         .used = heap->used,
-        .free = heap->end - heap->start - heap->used - heap->void_bytes,
+        .cached = cached_bytes(heap),
+        .free = heap->end - heap->start - heap->taken - heap->void_bytes,
         .largest_gap = longest > tail ? longest : tail,
         .tail = tail,
         .void_bytes = heap->void_bytes,
-        .superbuffer_count = heap->superbuffers,
+        .superbuffer_count = heap->superbuffers - cached,
+        .cached_count = cached,
         .gap_count = heap->tree.gaps + (tail != 0),
         .void_count = heap->voids,
         .peak_used = heap->peak_used,
@@ -35,7 +38,7 @@ static const char *kind_of(const kheap_t *heap, size_t block)
     size_t word = *block_word(block);
 
     if ((word & BLOCK_SUPERBUFFER) != 0)
-        return "superbuffer";
+        return (word & BLOCK_CACHED) != 0 ? "cached superbuffer" : "superbuffer";
     if ((word & BLOCK_VOID) != 0)
         return "void";
     return block == (size_t)heap->tail ? "gap (tail)" : "gap";
@@ -87,6 +90,7 @@ void kheap_log(kheap_t *heap, size_t lines)
            stat.peak_segment);
     printk("  %zu superbuffers: %zu bytes, most %zu\n", stat.superbuffer_count, stat.used,
            stat.peak_used);
+    printk("  %zu cached: %zu bytes\n", stat.cached_count, stat.cached);
     printk("  %zu gaps: %zu bytes, largest %zu, tail %zu\n", stat.gap_count, stat.free,
            stat.largest_gap, stat.tail);
     printk("  %zu voids: %zu bytes\n", stat.void_count, stat.void_bytes);

@@ -23,7 +23,9 @@ static void explain(const kheap_t *heap, const char *call, size_t buffer, char *
         size_t word = *block_word(block);
         size_t length = word & BLOCK_LENGTH;
         bool used = (word & BLOCK_SUPERBUFFER) != 0;
-        bool sound = used ? superbuffer_sound(block, word) && length - 1 < heap->end - block
+        bool cached = used && (word & BLOCK_CACHED) != 0;
+        bool sound = used ? superbuffer_sound(block, word & ~BLOCK_CACHED)
+                                && length - 1 < heap->end - block
                           : free_sound(heap, block);
         if (!sound) {
             format_text(text, size, "%s(%p): the registry at %p is damaged: %p", call,
@@ -33,10 +35,12 @@ static void explain(const kheap_t *heap, const char *call, size_t buffer, char *
         if (buffer - block < length) {
             bool start = block + REGISTRY == buffer;
             format_text(text, size, "%s(%p): %s %p of %zu bytes%s", call, (void *)buffer,
-                        used ? start ? "buffer" : "inside the buffer" : "free already: in the gap",
+                        cached ? "free already: in the cached buffer"
+                        : !used ? "free already: in the gap"
+                        : start ? "buffer" : "inside the buffer",
                         used ? buffer_of(block) : (void *)block,
                         used ? length - REGISTRY : length,
-                        used && start ? ", a registry next to it is damaged" : "");
+                        used && start && !cached ? ", a registry next to it is damaged" : "");
             return;
         }
         block += length;
@@ -57,10 +61,18 @@ void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer)
 {
     char text[SENTENCE_SIZE];
     size_t at = heap->overwritten;
+    size_t cached = heap->overwritten_cached;
 
     heap->misuses++;
     heap->overwritten = 0;
-    if (buffer == NULL)
+    heap->overwritten_cached = 0;
+    if (cached > at)
+        format_text(text, sizeof(text), "%s: the registry of the cached buffer %p, or one next "
+                    "to it, is damaged", call, (void *)cached);
+    else if (cached != 0)
+        format_text(text, sizeof(text), "%s: the cached buffer %p was written to after it was "
+                    "freed: at %p, byte %zu of it", call, (void *)cached, (void *)at, at - cached);
+    else if (buffer == NULL)
         format_text(text, sizeof(text), "%s: the gap %p was written to after it was freed: "
                     "its links, or those of its equals, are damaged", call, (void *)at);
     else

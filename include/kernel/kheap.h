@@ -19,6 +19,15 @@
  * Placement is best fit, the lower part of the gap; the tail (the gap that ends
  * the segment) only when no other gap fits. See gaptree.h for the trees.
  *
+ * A short superbuffer that is freed is cached: it stays what it is, but for a flag
+ * in its registry, and the next request of exactly its length gets it, the last one
+ * first. No link lies in it: the cache is a table in the heap. A free superbuffer
+ * that the cache has no room for is merged at once. All that is cached is merged
+ * into the trees before the segment grows for a new superbuffer, before a request
+ * fails, by kheap_trim and by kheap_flush; such a call looks at the gaps around each.
+ * Until then it parts the gaps around it, and at the end of the segment keeps what
+ * is before it from being given back.
+ *
  * With KHEAP_NO_VOID (the default) lengths are multiples of the gap registry's
  * size and every remainder can be a gap. With KHEAP_NO_VOID=0 they are multiples
  * of 16, and a remainder too small for a gap becomes a void: lost until the
@@ -32,7 +41,9 @@
  *    is to be, the first such byte is reported, its address and its offset in the
  *    buffer, and the buffer is handed out all the same: it is whole. Where the links
  *    of the gap to be used are damaged, that is reported, the gap stays, and the
- *    answer is NULL
+ *    answer is NULL. What is cached is looked at when it is merged, too
+ * => in every build, a cached superbuffer whose registry or neighbours' are damaged is
+ *    reported when its turn comes, and stays; the call goes on without it
  */
 #ifndef KERNEL_KHEAP_H
 #define KERNEL_KHEAP_H
@@ -49,6 +60,12 @@
 /* Every length is a multiple of this, and a superbuffer at least one registry. */
 #define KHEAP_GRANULE (KHEAP_NO_VOID ? sizeof(kernel_heap_gap_t) : KHEAP_ALIGN)
 
+/* Superbuffers up to this length (buffers of 1 KiB) are cached, so many of each length. */
+#define KHEAP_CACHED_LENGTH \
+    ((KIB + sizeof(size_t) + KHEAP_GRANULE - 1) / KHEAP_GRANULE * KHEAP_GRANULE)
+#define KHEAP_CACHED_COUNT  15u
+#define KHEAP_CACHED_BYTES  (32 * KIB)  /* in all, if kheap_tune does not say otherwise */
+
 /* No buffer can be larger; the segment may end it earlier. */
 #define KHEAP_LARGEST (((size_t)1 << KHEAP_LENGTH_BITS) - 2 * PAGE_SIZE)
 
@@ -56,10 +73,22 @@ typedef struct kernel_superbuffer {
     size_t word;            /* see above */
 } kernel_superbuffer_t;
 
+/* The superbuffers of one length that are cached; the last one was freed last. */
+typedef struct kheap_cached {
+    size_t count;
+    size_t block[KHEAP_CACHED_COUNT];
+} kheap_cached_t;
+
+typedef struct kheap_cache {
+    size_t most_count;      /* of one length */
+    size_t most_bytes;      /* in all, registries included */
+    kheap_cached_t of[KHEAP_CACHED_LENGTH / KHEAP_GRANULE + 1];     /* by length / granule */
+} kheap_cache_t;
+
 /*
  * Guards: (c) constant after kheap_init  (h) heap->lock
  *
- * used + void_bytes + bytes of all gaps = end - start
+ * taken + void_bytes + bytes of all gaps = end - start; taken - used bytes are cached
  */
 typedef struct kheap {
     splock_t lock;
@@ -68,27 +97,32 @@ typedef struct kheap {
     size_t end;                 /* (h) the superbuffer of length 0 */
     kernel_heap_gap_t *tail;    /* (h) the gap before `end`, or NULL */
     size_t trim_above;          /* (h) a longer tail is given back */
-    size_t used;                /* (h) bytes of superbuffers, registries included */
-    size_t superbuffers;        /* (h) how many */
+    size_t used;                /* (h) bytes of superbuffers in use, registries included */
+    size_t taken;               /* (h) of superbuffers in use and cached */
+    size_t superbuffers;        /* (h) how many, in use and cached */
     size_t voids;               /* (h) how many */
     size_t void_bytes;          /* (h) */
     size_t peak_used;           /* (h) */
     size_t peak_segment;        /* (h) */
     size_t misuses;             /* (h) reported so far */
     gaptree_t tree;             /* (h) every gap but the tail */
-    size_t overwritten;         /* (h) debug builds: what a call found written to while it was
-                                   free, until it reports that; 0: nothing */
+    size_t overwritten;         /* (h) what a call found written to while it was free, until it
+                                   reports that; 0: nothing */
+    size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
+    kheap_cache_t cache;        /* (h) */
 } kheap_t;
 
 /* What a heap knows about itself. Bytes, unless the name says otherwise. */
 typedef struct kheap_stat {
     size_t segment;             /* mapped now */
-    size_t used;                /* in superbuffers, their registries included */
+    size_t used;                /* in superbuffers in use, their registries included */
+    size_t cached;              /* in cached superbuffers, theirs included */
     size_t free;                /* in gaps */
     size_t largest_gap;         /* the segment can grow beyond it */
     size_t tail;                /* the gap that ends the segment; can be given back */
     size_t void_bytes;
-    size_t superbuffer_count;
+    size_t superbuffer_count;   /* in use */
+    size_t cached_count;
     size_t gap_count;
     size_t void_count;
     size_t peak_used;
@@ -130,15 +164,18 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size);
  * => reported and ignored: not a buffer of this heap, freed already, or its
  *    registry or the one behind it was overwritten, or (debug builds) the links of
  *    a gap next to it
- * => may give pages back to the segment
+ * => caches the superbuffer, or merges it; may then give pages back to the segment
+ * => O(1), but for tries that a gap of 1 KiB and more enters or leaves
  */
 void kheap_free(kheap_t *heap, void *buffer);
 
 /*
  * Change a buffer's size, keeping its contents up to the smaller of both sizes.
  *
- * => in place where the gap behind allows, otherwise the buffer moves
- * => NULL: no memory, or `buffer` is none; the old buffer is as it was
+ * => in place where what is free behind allows, cached superbuffers included; otherwise
+ *    the buffer moves
+ * => NULL: no memory, or `buffer` is none; the old buffer is as it was. What was
+ *    cached may have been merged
  * => buffer NULL: kheap_alloc(size). size 0: shrinks, as kheap_alloc(0); never frees
  */
 void *kheap_realloc(kheap_t *heap, void *buffer, size_t size);
@@ -147,18 +184,39 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size);
 size_t kheap_usable_size(kheap_t *heap, void *buffer);
 
 /*
- * Give whole pages of the tail back to the segment, all but about `keep` bytes.
+ * Merge all that is cached into the trees.
+ *
+ * => returns the bytes merged; what is damaged stays, and is reported
+ * => O(cached superbuffers): at most KHEAP_CACHED_COUNT for each length
+ */
+size_t kheap_flush(kheap_t *heap);
+
+typedef enum kheap_tunable {
+    KHEAP_TUNE_CACHE_BYTES,     /* so many bytes are cached at most */
+    KHEAP_TUNE_CACHE_COUNT,     /* so many superbuffers of each length; 0: nothing is cached */
+} kheap_tunable_t;
+
+/*
+ * Change what a heap does. What is cached is merged first, as by kheap_flush.
+ *
+ * => 0; -EINVAL and nothing changed: no such tunable, or more than KHEAP_CACHED_COUNT
+ */
+int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value);
+
+/*
+ * Flush the cache and give whole pages of the tail back to the segment, all but about
+ * `keep` bytes.
  *
  * => returns the bytes given back
  * => an empty heap with keep 0 gives back everything
  */
 size_t kheap_trim(kheap_t *heap, size_t keep);
 
-/* O(1), but for the largest gap: the depth of one trie. */
+/* O(1), cached ones counted by length, but for the largest gap: the depth of one trie. */
 void kheap_stat(kheap_t *heap, kheap_stat_t *stat);
 
 /*
- * Verify the whole heap: tiles, tags, check bits, both trees, all figures.
+ * Verify the whole heap: tiles, tags, check bits, both trees, the cache, all figures.
  *
  * => NULL, or a sentence; O(superbuffers + gaps)
  * => follows no word or link out of the segment: damage to what lies in it, of any

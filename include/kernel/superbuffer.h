@@ -3,10 +3,11 @@
  * their first word. For the heap's own files; see kheap.h for the picture.
  *
  *      +-------------+---------------------------+---+---+---+---+
- *      | check bits  | length / 16               | - | V | P | S |
+ *      | check bits  | length / 16               | C | V | P | S |
  *      +-------------+---------------------------+---+---+---+---+
  *  S superbuffer (a gap or a void has 0)    V void
  *  P the neighbour before is a gap or a void, whose last word is its length
+ *  C cached: freed and not merged yet; S is set too, and the check bits are right
  *  check bits: a hash of address and length, in superbuffers only: 22 bits on
  *  64-bit machines, 4 on 32-bit. P may change without them.
  *
@@ -22,11 +23,13 @@
 #define BLOCK_SUPERBUFFER ((size_t)1)
 #define BLOCK_AFTER_FREE  ((size_t)2)
 #define BLOCK_VOID        ((size_t)4)
+#define BLOCK_CACHED      ((size_t)8)
 #define BLOCK_LENGTH      ((((size_t)1 << KHEAP_LENGTH_BITS) - 1) & ~(size_t)(KHEAP_ALIGN - 1))
+#define HASH_FACTOR       ((size_t)0x9e3779b97f4a7c15ull)
 #define BLOCK_CHECK       (~(((size_t)1 << KHEAP_LENGTH_BITS) - 1))
 
 static_assert(REGISTRY == sizeof(size_t), "the registry of a superbuffer is one word");
-static_assert(KHEAP_ALIGN > (BLOCK_SUPERBUFFER | BLOCK_AFTER_FREE | BLOCK_VOID),
+static_assert(KHEAP_ALIGN > (BLOCK_SUPERBUFFER | BLOCK_AFTER_FREE | BLOCK_VOID | BLOCK_CACHED),
               "flags lie below the length");
 static_assert(2 * sizeof(size_t) <= KHEAP_ALIGN, "the smallest void has a first and a last word");
 static_assert((KHEAP_GRANULE & (KHEAP_GRANULE - 1)) == 0, "lengths are rounded by masks");
@@ -53,18 +56,44 @@ static ALWAYS_INLINE size_t *block_length_before(size_t block)
     return (size_t *)(block - sizeof(size_t));
 }
 
-/* The word of a superbuffer, without BLOCK_AFTER_FREE. */
-static ALWAYS_INLINE size_t superbuffer_word(size_t block, size_t length)
+static ALWAYS_INLINE size_t superbuffer_hash(size_t block, size_t length)
 {
-    size_t hash = (block + 3 * length) * (size_t)0x9e3779b97f4a7c15ull;
-
-    return (hash & BLOCK_CHECK) | length | BLOCK_SUPERBUFFER;
+    return (block + 3 * length) * HASH_FACTOR;
 }
 
-/* Is this word what a superbuffer here has? */
+/* The word of a superbuffer in use, without BLOCK_AFTER_FREE. */
+static ALWAYS_INLINE size_t superbuffer_word(size_t block, size_t length)
+{
+    return (superbuffer_hash(block, length) & BLOCK_CHECK) | length | BLOCK_SUPERBUFFER;
+}
+
+/*
+ * Is this word what a superbuffer has here: the check bits, and of the flags `mask`
+ * those that `flags` says?
+ *
+ * => buffer_of(block) is aligned: then the low bits of a hash are the same anywhere,
+ *    and flags and check bits are compared at once
+ */
+static ALWAYS_INLINE bool word_sound(size_t block, size_t word, size_t mask, size_t flags)
+{
+    size_t low = (0 - REGISTRY) * HASH_FACTOR;
+    size_t differ = superbuffer_hash(block, word & BLOCK_LENGTH) ^ word;
+
+    return (differ & (BLOCK_CHECK | mask)) == ((low ^ flags) & mask);
+}
+
+/* Is it one in use? */
 static ALWAYS_INLINE bool superbuffer_sound(size_t block, size_t word)
 {
-    return (word & ~BLOCK_AFTER_FREE) == superbuffer_word(block, word & BLOCK_LENGTH);
+    return word_sound(block, word, BLOCK_SUPERBUFFER | BLOCK_VOID | BLOCK_CACHED,
+                      BLOCK_SUPERBUFFER);
+}
+
+/* Is it a cached one? */
+static ALWAYS_INLINE bool cached_sound(size_t block, size_t word)
+{
+    return word_sound(block, word, BLOCK_SUPERBUFFER | BLOCK_VOID | BLOCK_CACHED,
+                      BLOCK_SUPERBUFFER | BLOCK_CACHED);
 }
 
 /* Is this a gap or a void within the heap, with the same length at both ends? */
@@ -88,8 +117,7 @@ void kheap_misuse(kheap_t *heap, const char *call, void *buffer);
 /*
  * Count and report that heap->overwritten was written to while it was free.
  *
- * => call, buffer: what met it, and its answer: a byte of that buffer was written
- *    to, or NULL: the registry of a gap
+ * => call, buffer: what met it, and its answer
  * => heap->lock is held and released, as above
  */
 void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer);

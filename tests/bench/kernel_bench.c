@@ -1,5 +1,5 @@
 /*
- * What one operation of mm/x86 costs, seen from inside the kernel.
+ * What one operation of mm/x86 and of the heap costs, seen from inside the kernel.
  *
  * Each figure is measured once, over a batch; under -icount it is exact. What
  * the two rdtsc around it cost is subtracted; the loop around a batch (three to
@@ -26,6 +26,7 @@ enum {
     BULK = 8192,                /* pages of the large batches */
     LARGE_PAGES = 512,          /* a block of the page allocator */
     CLEAR_PAGE_COST = 1029,     /* instructions to clear a page of the frame table */
+    HEAP_GAPS = 32,             /* in the heap, of as many lengths */
 };
 
 #define LARGE_SIZE  (LARGE_PAGES * PAGE_SIZE)
@@ -479,6 +480,46 @@ static const char *measure_space(void)
     return trouble;
 }
 
+/* ---- the heap */
+
+/* kmalloc and kfree of `count` sizes, one after the other */
+static cost_t heap_pairs(size_t size, size_t step, size_t count)
+{
+    begin();
+    for (size_t i = 0; i < count; i++)
+        kfree(kmalloc(size + i * step));
+    return end();
+}
+
+/*
+ * Small: 16 to 512 bytes, each size freed before, and room enough that the cache is
+ * not merged. General: 1,200 to 7,400 bytes, each
+ * out of a gap that is cut for it, and grows together again:
+ *
+ *     |......W........W..........W ...      gaps of 1,500 bytes and, each, 200 more
+ */
+static const char *measure_heap(void)
+{
+    void *gap[HEAP_GAPS];
+    void *wall[HEAP_GAPS];
+    size_t made = 0;
+
+    kfree(kmalloc(16 * PAGE_SIZE));     /* the segment stays so long */
+    heap_pairs(16, 16, HEAP_GAPS);
+    print_tenths("heap.small.pair", "", heap_pairs(16, 16, HEAP_GAPS).ticks, HEAP_GAPS);
+    for (size_t i = 0; i < HEAP_GAPS; i++) {
+        gap[i] = kmalloc(1500 + i * 200);
+        wall[i] = kmalloc(100);
+        made += gap[i] != NULL && wall[i] != NULL;
+    }
+    for (size_t i = 0; i < HEAP_GAPS; i++)
+        kfree(gap[i]);
+    print_tenths("heap.general.pair", "", heap_pairs(1200, 200, HEAP_GAPS).ticks, HEAP_GAPS);
+    for (size_t i = 0; i < HEAP_GAPS; i++)
+        kfree(wall[i]);
+    return made == HEAP_GAPS ? NULL : "there is no memory for buffers";
+}
+
 /* ---- all of it */
 
 static const char *measure_all(void)
@@ -497,6 +538,8 @@ static const char *measure_all(void)
     if (trouble == NULL)
         trouble = measure_search();
     measure_linear();
+    if (trouble == NULL)
+        trouble = measure_heap();
     if (trouble == NULL)
         trouble = measure_space();
     return trouble;

@@ -27,10 +27,19 @@
 static fake_segment_t fake;
 static kheap_t heap;
 
+/* As the documents' heap: whatever is freed is merged at once. The cache has tests of its own. */
 static kheap_t *new_heap(size_t limit)
 {
     fake_segment_destroy(&fake);
     kheap_init(&heap, fake_segment_init(&fake, limit));
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, 0), 0);
+    return &heap;
+}
+
+static kheap_t *new_cached_heap(size_t limit)
+{
+    new_heap(limit);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, KHEAP_CACHED_COUNT), 0);
     return &heap;
 }
 
@@ -1033,6 +1042,7 @@ TEST(kheap_check_notices_damage)
 
     CHECK_OK(kheap_check(&heap));
     CHECK_NOTICES(heap.used, heap.used + 16);
+    CHECK_NOTICES(heap.taken, heap.taken - 16);
     CHECK_NOTICES(heap.superbuffers, heap.superbuffers - 1);
     CHECK_NOTICES(heap.voids, 1u);
     CHECK_NOTICES(heap.void_bytes, 16u);
@@ -1182,43 +1192,78 @@ static size_t log2_of(size_t value)
     return log;
 }
 
-static void random_operations(size_t limit, size_t most, size_t steps)
+/* Do something to the whole cache. */
+static void random_cache_step(void)
+{
+    size_t what = test_random_below(5);
+
+    if (what == 0)
+        kheap_flush(&heap);
+    else if (what == 1)
+        kheap_trim(&heap, test_random_below(LIMIT));
+    else if (what == 2)     /* off, and on again the next time */
+        kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, 0);
+    else if (what == 3)
+        kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, test_random_below(KHEAP_CACHED_COUNT + 1));
+    else
+        kheap_tune(&heap, KHEAP_TUNE_CACHE_BYTES, test_random_below(64 * KIB));
+}
+
+/* => a call that merges what was cached looks at as many gaps for each of those */
+static void random_operations(size_t limit, size_t most, size_t steps, bool cached)
 {
     size_t voids_seen = 0;
+    size_t merges_seen = 0;
+    size_t cached_most = 0;
 
-    new_heap(limit);
+    if (cached)
+        new_cached_heap(limit);
+    else
+        new_heap(limit);
     memset(slots, 0, sizeof(slots));
     for (size_t step = 0; step < steps; step++) {
+        size_t before = stat_of().cached_count;
         random_step(test_random_below(SLOTS), most);
         kheap_stat_t stat = stat_of();
-        CHECK(stat.last_visited_count <= 2 * log2_of(stat.gap_count + 1) + 8);
-        CHECK_EQ(stat.used + stat.free + stat.void_bytes + KHEAP_GRANULE,
+        size_t merged = stat.cached_count < before ? before - stat.cached_count : 0;
+        size_t gaps = stat.gap_count + merged;
+        CHECK(stat.last_visited_count <= (2 * log2_of(gaps + 1) + 8) * (1 + merged));
+        merges_seen += merged > 1;
+        cached_most = stat.cached_count > cached_most ? stat.cached_count : cached_most;
+        if (cached && test_random_below(300) == 0) {
+            random_cache_step();
+            stat = stat_of();
+        }
+        CHECK_EQ(stat.used + stat.cached + stat.free + stat.void_bytes + KHEAP_GRANULE,
                  stat.segment != 0 ? stat.segment : KHEAP_GRANULE);
         voids_seen += stat.void_count;
         if (step < CHECK_EACH || step % 256 == 0)
             CHECK_OK(kheap_check(&heap));
     }
     CHECK_EQ(voids_seen != 0, HAS_VOIDS);
+    CHECK_EQ(merges_seen != 0, cached);     /* by calls that needed the room */
+    CHECK_EQ(cached_most > 2 * KHEAP_CACHED_COUNT, cached);
     for (size_t i = 0; i < SLOTS; i++) {
         CHECK(painted(slots[i].buffer, slots[i].size, slots[i].seed + i));
         kheap_free(&heap, slots[i].buffer);
     }
+    kheap_flush(&heap);
     check_empty();
 }
 
 TEST(kheap_random_operations)
 {
-    random_operations(LIMIT, 4000, test_steps(100000));
+    random_operations(LIMIT, 4000, test_steps(100000), false);
 }
 
 TEST(kheap_random_operations_with_large_sizes)
 {
-    random_operations(64 * MIB, 100000, test_steps(100000) / 5);
+    random_operations(64 * MIB, 100000, test_steps(100000) / 5, false);
 }
 
 TEST(kheap_random_operations_in_too_little_memory)
 {
-    random_operations(256 * KIB, 20000, test_steps(100000) / 5);
+    random_operations(256 * KIB, 20000, test_steps(100000) / 5, false);
 }
 
 /* --- The rest --- */

@@ -3,3 +3,4 @@
  * none can come about.
  */
 #include "kheap_cases.h"
+#include "kheap_cache_cases.h"

@@ -1,0 +1,601 @@
+/*
+ * The tests of the heap's cache, for every way it can be built: included after
+ * kheap_cases.h, whose other tests are of a heap without one.
+ */
+#ifndef KHEAP_CACHE_CASES_H
+#define KHEAP_CACHE_CASES_H
+
+#include <kernel/errno.h>
+
+#include "kheap_cases.h"
+
+#define COUNT KHEAP_CACHED_COUNT
+
+/* `count` superbuffers of one length with one of the smallest behind each: BWBWBW */
+static void make_row(char **buffer, char **wall, size_t count, size_t length)
+{
+    for (size_t i = 0; i < count; i++) {
+        buffer[i] = buffer_of(length);
+        wall[i] = buffer_of(SMALLEST);
+    }
+}
+
+static void free_all(char **buffer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        kheap_free(&heap, buffer[i]);
+}
+
+/* As check_empty, once what is cached was merged. */
+static void check_cached_empty(void)
+{
+    size_t cached = stat_of().cached;
+
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(kheap_flush(&heap), cached);
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_EQ(stat_of().cached, 0);
+    check_empty();
+}
+
+/* --- What is cached, and for whom --- */
+
+TEST(kheap_cache_serves_the_last_one_of_a_length)
+{
+    char *buffer[3];
+    char *wall[3];
+
+    new_cached_heap(LIMIT);
+    make_row(buffer, wall, 3, 256);             /* BWBWBW */
+    char *longer = buffer_of(256 + KHEAP_GRANULE);
+    char *last = buffer_of(SMALLEST);
+    size_t used = stat_of().used;
+    size_t gaps = stat_of().gap_count;
+
+    kheap_free(&heap, buffer[1]);
+    kheap_free(&heap, buffer[0]);
+    kheap_free(&heap, buffer[2]);
+    kheap_free(&heap, longer);
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().cached_count, 4);
+    CHECK_EQ(stat_of().cached, 4 * 256 + KHEAP_GRANULE);
+    CHECK_EQ(stat_of().used, used - stat_of().cached);
+    CHECK_EQ(stat_of().superbuffer_count, 4);
+    CHECK_EQ(stat_of().gap_count, gaps);        /* nothing was merged */
+    CHECK_EQ(stat_of().last_visited_count, 0);
+
+    char *other = buffer_of(256 - KHEAP_GRANULE);       /* exactly its length, or nothing */
+    CHECK(other != buffer[0] && other != buffer[1] && other != buffer[2]);
+    CHECK(buffer_of(256) == buffer[2]);
+    CHECK(buffer_of(256) == buffer[0]);
+    CHECK(buffer_of(256) == buffer[1]);
+    CHECK_EQ(stat_of().cached, 256 + KHEAP_GRANULE);
+    CHECK(buffer_of(256 + KHEAP_GRANULE) == longer);
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_EQ(stat_of().used, used + 256 - KHEAP_GRANULE);
+    CHECK_EQ(stat_of().peak_used, used + 256 - KHEAP_GRANULE);
+    CHECK_OK(kheap_check(&heap));
+    free_all(buffer, 3);
+    free_all(wall, 3);
+    kheap_free(&heap, other);
+    kheap_free(&heap, longer);
+    kheap_free(&heap, last);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_counts_to_a_new_peak)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    kheap_free(&heap, a);
+    char *b = buffer_of(512);
+    CHECK_EQ(stat_of().peak_used, 512);
+    CHECK(buffer_of(256) == a);
+    CHECK_EQ(stat_of().peak_used, 768);
+    kheap_free(&heap, a);
+    kheap_free(&heap, b);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_holds_so_many_of_a_length)
+{
+    char *buffer[COUNT + 4];
+    char *wall[COUNT + 4];
+
+    new_cached_heap(LIMIT);
+    for (size_t most = COUNT; most > 0; most /= 2) {
+        CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, most), 0);
+        make_row(buffer, wall, ARRAY_LENGTH(buffer), 256);
+        size_t gaps = stat_of().gap_count;
+        free_all(buffer, ARRAY_LENGTH(buffer));
+        CHECK_EQ(stat_of().cached_count, most);
+        CHECK_EQ(stat_of().gap_count, gaps + ARRAY_LENGTH(buffer) - most);
+        CHECK_OK(kheap_check(&heap));
+        free_all(wall, ARRAY_LENGTH(wall));
+        CHECK(stat_of().cached_count <= 2 * most);
+        check_cached_empty();
+    }
+}
+
+TEST(kheap_cache_holds_so_many_bytes)
+{
+    static const size_t most[] = { 0, 255, 256, 1000, 1024, 2047 };
+    char *buffer[COUNT];
+    char *wall[COUNT];
+
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < ARRAY_LENGTH(most); i++) {
+        CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_BYTES, most[i]), 0);
+        make_row(buffer, wall, COUNT, 256);
+        free_all(buffer, COUNT);
+        CHECK_EQ(stat_of().cached, most[i] / 256 * 256);
+        CHECK_OK(kheap_check(&heap));
+        free_all(wall, COUNT);
+        check_cached_empty();
+    }
+}
+
+TEST(kheap_cache_is_for_short_ones)
+{
+    new_cached_heap(LIMIT);
+    char *kib = kheap_alloc(&heap, KIB);
+    char *wall = buffer_of(SMALLEST);
+    char *longer = buffer_of(KHEAP_CACHED_LENGTH + KHEAP_GRANULE);
+    char *last = buffer_of(SMALLEST);
+
+    kheap_free(&heap, kib);
+    CHECK_EQ(stat_of().cached_count, 1);
+    kheap_free(&heap, longer);
+    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(kheap_alloc(&heap, KIB) == kib);
+    kheap_free(&heap, kib);
+    kheap_free(&heap, wall);
+    kheap_free(&heap, last);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_can_be_off)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *wall = buffer_of(256);
+    kheap_free(&heap, a);
+    CHECK_EQ(stat_of().cached_count, 1);
+
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, COUNT + 1), -EINVAL);
+    CHECK_EQ(kheap_tune(&heap, (kheap_tunable_t)99, 1), -EINVAL);
+    CHECK_EQ(stat_of().cached_count, 1);        /* nothing changed */
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, 0), 0);
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_EQ(stat_of().gap_count, 2);
+    kheap_free(&heap, wall);
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_EQ(stat_of().gap_count, 1);
+    check_empty();
+}
+
+/* --- When it is merged --- */
+
+TEST(kheap_flush_merges_all)
+{
+    static const size_t lengths[] = { 128, 256, 128, 1024, 512, 256 };
+    char *buffer[ARRAY_LENGTH(lengths)];
+    size_t bytes = 0;
+
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        buffer[i] = buffer_of(lengths[i]);
+        bytes += lengths[i];
+    }
+    char *wall = buffer_of(SMALLEST);           /* BBBBBBW */
+    free_all(buffer, ARRAY_LENGTH(lengths));
+    CHECK_EQ(stat_of().gap_count, 1);
+    CHECK_EQ(stat_of().cached, bytes);
+    CHECK_EQ(kheap_flush(&heap), bytes);        /* ......W */
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().gap_count, 2);
+    CHECK_EQ(stat_of().cached, 0);
+    CHECK_EQ(kheap_flush(&heap), 0);
+    CHECK(buffer_of(bytes) == buffer[0]);
+    kheap_free(&heap, buffer[0]);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+/* A heap of one page of superbuffers that are all cached, and some in use: CCCCCCCCSSSS */
+static char *new_heap_of_cached(char **wall, size_t limit)
+{
+    char *buffer[8];
+
+    new_cached_heap(limit);
+    for (size_t i = 0; i < 8; i++)
+        buffer[i] = buffer_of(512);
+    *wall = buffer_of(stat_of().tail);
+    free_all(buffer, 8);
+    CHECK_EQ(stat_of().cached_count, 8);
+    CHECK_EQ(stat_of().gap_count, 0);
+    return buffer[0];
+}
+
+TEST(kheap_cache_is_merged_before_the_segment_grows)
+{
+    char *wall;
+
+    for (size_t kind = 0; kind < 3; kind++) {
+        char *first = new_heap_of_cached(&wall, LIMIT);
+        size_t extensions = fake.extend_count;
+        char *got = kind == 0 ? buffer_of(4096)
+                  : kind == 1 ? kheap_memalign(&heap, 1024, 2048)
+                  : kheap_realloc(&heap, buffer_of(512), size_for(7 * 512));
+
+        CHECK_EQ(fake.extend_count, extensions);
+        CHECK(got >= first && got < first + 4096);
+        CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
+}
+
+TEST(kheap_cache_is_merged_before_a_request_fails)
+{
+    char *wall;
+
+    char *first = new_heap_of_cached(&wall, 5 * PAGE_SIZE);
+    fake.most_pages = 1;
+    CHECK_EQ(fake.segment.length % PAGE_SIZE, 0);
+    char *got = buffer_of(4096);
+    CHECK(got == first);
+    kheap_stat_t before = stat_of();
+    CHECK(kheap_alloc(&heap, 5 * PAGE_SIZE) == NULL);
+    CHECK_EQ(stat_of().used, before.used);
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, got);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+TEST(kheap_trim_merges_what_is_cached)
+{
+    new_cached_heap(LIMIT);
+    char *first = buffer_of(256);
+    char *large = kheap_alloc(&heap, 50 * KIB);
+    char *last = buffer_of(256);                /* FLLLLL */
+
+    kheap_free(&heap, large);
+    kheap_free(&heap, last);                    /* F....C: the end is in use, as it were */
+    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(kheap_trim(&heap, 0) >= 48 * KIB);
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_EQ(fake.segment.length, PAGE_SIZE);
+    kheap_free(&heap, first);
+    CHECK_EQ(kheap_trim(&heap, 0), PAGE_SIZE);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_and_every_extension_may_fail)
+{
+    size_t failures = 0;
+
+    for (size_t n = 1; ; n++) {
+        new_cached_heap(LIMIT);
+        fake.fail_at = n;
+        failures += some_work();
+        bool done = fake.extend_count < n;
+        check_cached_empty();
+        if (done)
+            break;
+    }
+    CHECK(failures > 0);
+}
+
+/* --- krealloc --- */
+
+TEST(kheap_realloc_over_what_is_cached)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(512);           /* ABCDEW */
+    char *b = buffer_of(256);
+    char *c = buffer_of(2048);
+    char *d = buffer_of(128);
+    char *e = buffer_of(128);
+    char *wall = buffer_of(SMALLEST);
+    paint(a, size_for(512), 4);
+
+    kheap_free(&heap, b);
+    kheap_free(&heap, d);               /* AbCdEW: too little, so all of it stays */
+    char *moved = kheap_realloc(&heap, buffer_of(64), 100);
+    kheap_free(&heap, moved);
+    kheap_flush(&heap);
+    CHECK(kheap_alloc(&heap, size_for(256)) == b);
+    CHECK(kheap_alloc(&heap, size_for(128)) == d);
+    kheap_free(&heap, b);
+    kheap_free(&heap, d);
+    CHECK(kheap_realloc(&heap, a, size_for(512)) == a);
+    CHECK_EQ(stat_of().cached_count, 2);
+    CHECK(kheap_realloc(&heap, a, size_for(640)) == a);     /* AAA.CdEW */
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().cached_count, 1);
+    kheap_free(&heap, c);                                   /* AAA...dEW */
+    CHECK(kheap_realloc(&heap, a, size_for(512 + 256 + 2048 + 128)) == a);
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().cached_count, 0);                    /* AAAAAAAEW */
+    CHECK(painted(a, size_for(512), 4));
+    kheap_free(&heap, e);                                   /* AAAAAAAeW */
+    CHECK_EQ(stat_of().cached_count, 1);
+    moved = kheap_realloc(&heap, a, size_for(512 + 256 + 2048 + 128 + 256));
+    CHECK(moved != NULL && moved != a);                     /* .......eWAAAA: it would not do */
+    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(painted(moved, size_for(512), 4));
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, moved);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+TEST(kheap_realloc_over_what_is_cached_at_the_end)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(512);
+    char *b = buffer_of(256);
+    char *c = buffer_of(256);
+
+    paint(a, size_for(512), 6);
+    kheap_free(&heap, b);
+    kheap_free(&heap, c);               /* Abc....  to  AAAAAAA, and longer */
+    CHECK(kheap_realloc(&heap, a, MIB) == a);
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK(painted(a, size_for(512), 6));
+    CHECK(kheap_realloc(&heap, a, LIMIT) == NULL);
+    CHECK(painted(a, size_for(512), 6));
+    kheap_free(&heap, a);
+    check_cached_empty();
+}
+
+TEST(kheap_realloc_moves_into_and_out_of_the_cache)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *b = buffer_of(512);
+    char *wall = buffer_of(SMALLEST);
+
+    paint(a, size_for(256), 5);
+    kheap_free(&heap, b);
+    char *c = buffer_of(512);
+    CHECK(c == b);
+    char *d = buffer_of(512);
+    kheap_free(&heap, d);               /* ABW d */
+    CHECK(kheap_realloc(&heap, a, size_for(512)) == d);
+    CHECK(painted(d, size_for(256), 5));
+    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(buffer_of(256) == a);
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, a);
+    kheap_free(&heap, c);
+    kheap_free(&heap, d);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+/* --- Misuse --- */
+
+TEST(kheap_cached_buffers_are_freed_already)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(128);
+    char *wall = buffer_of(128);
+
+    kheap_free(&heap, a);
+    kheap_stat_t before = stat_of();
+    CHECK_EQ(before.cached_count, 1);
+    kheap_free(&heap, a);
+    CHECK_MISUSE(&before, "free already: in the cached buffer");
+    before = stat_of();
+    CHECK(kheap_realloc(&heap, a, 10) == NULL);
+    CHECK_MISUSE(&before, "krealloc");
+    before = stat_of();
+    CHECK_EQ(kheap_usable_size(&heap, a), 0);
+    CHECK_MISUSE(&before, "kmalloc_usable_size");
+    for (size_t i = 1; i < 128 - WORD; i++) {
+        before = stat_of();
+        kheap_free(&heap, a + i);
+        CHECK_MISUSE(&before, "free already: in the cached buffer");
+    }
+    for (size_t i = 1; i < 128 - WORD; i++) {
+        before = stat_of();
+        kheap_free(&heap, wall + i);
+        CHECK_MISUSE(&before, "inside the buffer");
+    }
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(128) == a);
+    kheap_free(&heap, wall);
+    kheap_free(&heap, a);
+    check_cached_empty();
+}
+
+TEST(kheap_damaged_registries_next_to_cached_buffers_are_reported)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *b = buffer_of(256);
+    char *c = buffer_of(256);
+
+    kheap_free(&heap, b);               /* AbC */
+    damage_each_byte(a, word_of(b), "is damaged");  /* overrun by a */
+    damage_each_byte(a, word_of(a), "is damaged");
+    kheap_free(&heap, a);
+    kheap_free(&heap, c);
+    check_cached_empty();
+}
+
+TEST(kheap_damaged_cached_buffers_stay)
+{
+    static const size_t overruns[] = { 0, 0x41414141, SIZE_MAX, 0x20202020, 1, 2, 4, 0x110 };
+    const size_t check_bit = ~(SIZE_MAX >> 1);
+
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *b = buffer_of(256);
+    char *wall = buffer_of(256);        /* ABW */
+
+    for (size_t i = 0; i <= ARRAY_LENGTH(overruns); i++) {
+        kheap_free(&heap, a);
+        kheap_free(&heap, b);           /* abW: its turn comes, and another buffer is found */
+        size_t kept = *word_of(b);
+        size_t misuses = stat_of().misuse_count;
+        *word_of(b) = i < ARRAY_LENGTH(overruns) ? overruns[i] : kept ^ check_bit;
+        char *other = buffer_of(256);
+        CHECK(other != NULL && other != b && other != a);
+        CHECK_EQ(stat_of().misuse_count, misuses + 1);
+        CHECK(strstr(host_misuse_last(), "kmalloc: the registry of the cached buffer") != NULL);
+        CHECK_EQ(stat_of().cached_count, 2);
+
+        CHECK_EQ(kheap_flush(&heap), 0);        /* a cannot be merged either, next to it */
+        CHECK_EQ(stat_of().misuse_count, misuses + 2);
+        CHECK_EQ(host_misuse_count(), misuses + 2);
+        CHECK(strstr(host_misuse_last(), "kheap_flush: the registry of the cached") != NULL);
+        CHECK_EQ(stat_of().cached_count, 2);
+        CHECK(kheap_check(&heap) != NULL);
+        *word_of(b) = kept;
+        CHECK_OK(kheap_check(&heap));
+        CHECK(buffer_of(256) == b);
+        CHECK(buffer_of(256) == a);
+        kheap_free(&heap, other);
+        kheap_flush(&heap);
+    }
+    kheap_free(&heap, a);
+    kheap_free(&heap, b);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+/* --- Writes to what is cached, which debug builds find --- */
+
+TEST(kheap_fills_what_is_cached)
+{
+    if (!FILLS)
+        test_skip("not a debug build");
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(512);
+    paint(a, size_for(512), 1);
+    kheap_free(&heap, a);
+    CHECK(all_bytes(a, 0xdd, size_for(512)));
+    CHECK(buffer_of(512) == a);
+    CHECK(all_bytes(a, 0xcc, size_for(512)));
+    CHECK_EQ(stat_of().misuse_count, 0);
+    kheap_free(&heap, a);
+    check_cached_empty();
+}
+
+TEST(kheap_write_to_a_cached_buffer_is_reported)
+{
+    static const size_t bytes[] = { 0, 7, 100, 512 - WORD - 1 };
+
+    if (!FILLS)
+        test_skip("not a debug build");
+    new_cached_heap(LIMIT);
+    char *before = buffer_of(256);
+    char *a = buffer_of(512);
+    char *wall = buffer_of(256);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(bytes); i++) {
+        kheap_free(&heap, a);
+        a[bytes[i]] = 1;
+        CHECK(buffer_of(512) == a);
+        check_reported_write("kmalloc: ", a, a + bytes[i]);
+
+        for (size_t kind = 0; kind < 4; kind++) {
+            kheap_free(&heap, a);
+            a[bytes[i]] = 1;
+            if (kind == 0)
+                kheap_flush(&heap);
+            else if (kind == 1)
+                kheap_trim(&heap, 0);
+            else if (kind == 2)
+                kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, COUNT);
+            else
+                CHECK(kheap_realloc(&heap, before, size_for(384)) == before);
+            static const char *const call[] = { "kheap_flush: the cached ",
+                "kheap_trim: the cached ", "kheap_tune: the cached ", "krealloc: the cached " };
+            check_reported_write(call[kind], a, a + bytes[i]);
+            CHECK(kheap_realloc(&heap, before, size_for(256)) == before);
+            kheap_flush(&heap);
+            CHECK(buffer_of(512) == a);
+            CHECK(all_bytes(a, 0xcc, size_for(512)));
+        }
+    }
+    CHECK_EQ(stat_of().misuse_count, 5 * ARRAY_LENGTH(bytes));
+    kheap_free(&heap, before);
+    kheap_free(&heap, a);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+/* --- The checker, the log --- */
+
+TEST(kheap_check_notices_damage_to_the_cache)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *b = buffer_of(256);
+    char *c = buffer_of(512);
+    char *wall = buffer_of(256);
+    kheap_cached_t *same = &heap.cache.of[256 / KHEAP_GRANULE];
+
+    kheap_free(&heap, a);
+    kheap_free(&heap, c);
+    CHECK_OK(kheap_check(&heap));
+    CHECK_NOTICES(heap.taken, heap.taken + 16);
+    CHECK_NOTICES(heap.cache.most_bytes, (size_t)767);
+    CHECK_NOTICES(heap.cache.most_count, (size_t)0);
+    CHECK_NOTICES(same->count, (size_t)0);
+    CHECK_NOTICES(same->count, (size_t)2);
+    CHECK_NOTICES(same->block[0], (size_t)word_of(b));
+    CHECK_NOTICES(same->block[0], (size_t)word_of(c));
+    CHECK_NOTICES(*word_of(a), *word_of(a) ^ 8);        /* in use, and in the cache */
+    CHECK_NOTICES(*word_of(b), *word_of(b) ^ 8);        /* cached, and not in the cache */
+    CHECK_NOTICES(*word_of(a), *word_of(a) ^ 2);
+    same->block[1] = same->block[0];                    /* twice the same */
+    CHECK_NOTICES(same->count, (size_t)2);
+    kheap_free(&heap, b);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+TEST(kheap_log_shows_what_is_cached)
+{
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *wall = buffer_of(256);
+
+    kheap_free(&heap, a);
+    log_length = 0;
+    printk_output_t *output = printk_set_output(keep_text);
+    kheap_log(&heap, 10);
+    printk_set_output(output);
+    CHECK(strstr(log_text, " 256 cached superbuffer\n") != NULL);
+    CHECK(strstr(log_text, "  1 cached: 256 bytes\n") != NULL);
+    CHECK(strstr(log_text, "  1 superbuffers: 256 bytes") != NULL);
+    kheap_free(&heap, wall);
+    check_cached_empty();
+}
+
+/* --- Random operations against a model --- */
+
+TEST(kheap_cache_random_operations)
+{
+    random_operations(LIMIT, 4000, test_steps(100000), true);
+}
+
+TEST(kheap_cache_random_operations_with_small_sizes)
+{
+    random_operations(LIMIT, 600, test_steps(100000) / 2, true);
+}
+
+TEST(kheap_cache_random_operations_in_too_little_memory)
+{
+    random_operations(128 * KIB, 8000, test_steps(100000) / 5, true);
+}
+
+#endif
