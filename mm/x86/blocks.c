@@ -471,25 +471,21 @@ static page_t find_chunk(const zone_blocks_t *zone, unsigned order, unsigned lar
     return PAGE_NONE;
 }
 
-/* The free chunk that holds a page. => its first page and *order, or PAGE_NONE */
+/* The chunk that holds a page, which is free. => its first page and *order */
 static page_t chunk_around(page_t page, unsigned *order)
 {
     size_t number = page >> BLOCK_SHIFT;
 
-    if (number >= block_count())
-        return PAGE_NONE;
     *order = BLOCK_ORDER;
     if (is_whole(number))
         return block_base(number);
-    for (unsigned i = 0; i < BLOCK_ORDER; i++) {
-        page_t first = align_down(page, (page_t)PAGE_SIZE << i);
+    for (*order = 0; ; ++*order) {
+        page_t first = align_down(page, (page_t)PAGE_SIZE << *order);
 
-        if (frame_is_chunk(frame_at(first), i)) {
-            *order = i;
+        ASSERT(*order < BLOCK_ORDER);
+        if (frame_is_chunk(frame_at(first), *order))
             return first;
-        }
     }
-    return PAGE_NONE;
 }
 
 /* Whether a block has a chunk of at least the order, or had one. */
@@ -594,7 +590,7 @@ page_t blocks_take_run(size_t page_count, size_t align, page_t limit, run_source
     end = run + page_count * PAGE_SIZE;
     enter_linear_space();
     for (page_t at = run; at < end; ) {
-        unsigned order = 0;
+        unsigned order;
         page_t first = chunk_around(at, &order);
         page_t stop = first + ((page_t)PAGE_SIZE << order);
         block_t *block = block_of(at);
