@@ -3,69 +3,9 @@
  * lists belong to blocks, so that memory is taken from one block after the other.
  */
 #include <kernel/host.h>
-#include <kernel/panic.h>
 #include <kernel/printk.h>
-#include <kernel/string.h>
-#include <x86/cpu.h>
 
-#include "blocks.h"
-
-/* physical_ptr without a call: it is used several times for each page. */
-static ALWAYS_INLINE void *at_page(page_t page)
-{
-    DEBUG_ASSERT(linear_space_is_on());
-    return cpu_physical_address(page);
-}
-
-static inline page_t block_base(size_t number)
-{
-    return (page_t)number << BLOCK_SHIFT;
-}
-
-static inline bool is_whole(size_t number)
-{
-    return physical.block[number].free == BLOCK_PAGES;
-}
-
-/* ---- sets of blocks */
-
-static inline void set_add(block_set_t *set, size_t number)
-{
-    set->word[number / 32] |= 1u << number % 32;
-    set->summary[number / 1024] |= 1u << number / 32 % 32;
-}
-
-static inline void set_remove(block_set_t *set, size_t number)
-{
-    set->word[number / 32] &= ~(1u << number % 32);
-    if (set->word[number / 32] == 0)
-        set->summary[number / 1024] &= ~(1u << number / 32 % 32);
-}
-
-static inline bool set_has(const block_set_t *set, size_t number)
-{
-    return (set->word[number / 32] >> number % 32 & 1) != 0;
-}
-
-static inline bool set_is_empty(const block_set_t *set)
-{
-    uint32_t any = 0;
-
-    for (size_t i = 0; i < SET_SUMMARIES; i++)
-        any |= set->summary[i];
-    return any == 0;
-}
-
-/* The lowest block of a set that is not empty. */
-static inline size_t set_first(const block_set_t *set)
-{
-    size_t i = 0;
-
-    while (set->summary[i] == 0)
-        i++;
-    i = i * 32 + (unsigned)__builtin_ctz(set->summary[i]);
-    return i * 32 + (unsigned)__builtin_ctz(set->word[i]);
-}
+#include "block_set.h"
 
 /* ---- which blocks have chunks of an order */
 
@@ -109,8 +49,7 @@ static NOINLINE void whole_vanishes(size_t number)
     }
 }
 
-/* The lowest block of the zone with a chunk of the order. => false: there is none */
-static bool lowest_block(const zone_blocks_t *zone, unsigned order, size_t *number)
+bool lowest_block(const zone_blocks_t *zone, unsigned order, size_t *number)
 {
     while ((zone->orders >> order & 1) != 0) {
         *number = set_first(&zone->have[order]);
@@ -189,12 +128,6 @@ void blocks_look_at(page_t page, size_t count)
 }
 
 /* ---- chunks; in the linear space, but for whole blocks */
-
-/* The last that came of the block's chunks of an order it has. */
-static ALWAYS_INLINE page_t first_chunk(size_t number, unsigned order)
-{
-    return order < BLOCK_ORDER ? physical.block[number].list[order] : block_base(number);
-}
 
 static ALWAYS_INLINE free_page_marker_t *marker_of(page_t page)
 {
@@ -451,26 +384,6 @@ bool blocks_have_parts(void)
 
 /* ---- runs */
 
-/*
- * The first pages of a chunk of at least the order, below limit. Of each order only
- * the first chunk of the lowest block is looked at.
- */
-static page_t find_chunk(const zone_blocks_t *zone, unsigned order, unsigned largest,
-                         size_t length, page_t limit)
-{
-    for (; order <= largest; order++) {
-        size_t number;
-        page_t page;
-
-        if (!lowest_block(zone, order, &number))
-            continue;
-        page = first_chunk(number, order);
-        if (page < limit && limit - page >= length)
-            return page;
-    }
-    return PAGE_NONE;
-}
-
 /* The chunk that holds a page, which is free. => its first page and *order */
 static page_t chunk_around(page_t page, unsigned *order)
 {
@@ -488,103 +401,13 @@ static page_t chunk_around(page_t page, unsigned *order)
     }
 }
 
-/* Whether a block has a chunk of at least the order, or had one. */
-static bool may_have(size_t number, unsigned order)
-{
-    return number < block_count() &&
-           (physical.block[number].listed >> order != 0 || is_whole(number));
-}
-
-/* The free chunk that begins at the page. => its bytes, 0: none does */
-static size_t chunk_at(page_t page)
-{
-    const frame_t *frame = frame_at(page);
-
-    if (index_in_block(page) == 0 && is_whole(page >> BLOCK_SHIFT))
-        return (size_t)PAGE_SIZE << BLOCK_ORDER;
-    return frame->state == FRAME_FREE && frame->count > 0 ?
-           (size_t)PAGE_SIZE << (frame->count - 1u) : 0;
-}
-
-/*
- * The lowest run that begins in [from, end) and ends at limit at the latest, chunk by
- * chunk. Whatever its place, a run has a chunk of at least `part` in it: two blocks in
- * a row that have none are not looked into.
- *
- * => from: where a block begins, or the lowest page that can be free
- */
-static page_t search(unsigned part, page_t from, page_t end, size_t length, size_t align,
-                     page_t limit)
-{
-    page_t first = PAGE_NONE;       /* all of [first, at) is free */
-    page_t at = from;
-
-    if ((physical.zone[ZONE_NORMAL].orders | physical.zone[ZONE_LOW].orders) >> part == 0)
-        return PAGE_NONE;
-    while (at < limit && (at < end || first != PAGE_NONE)) {
-        size_t number = at >> BLOCK_SHIFT;
-        size_t chunk = chunk_at(at);
-        page_t run;
-
-        if (chunk == 0) {
-            first = PAGE_NONE;
-            at += PAGE_SIZE;
-            if (index_in_block(at) == 0 || may_have(number, part) || may_have(number + 1, part))
-                continue;
-            at = block_base(number + 1);
-            continue;
-        }
-        if (first == PAGE_NONE)
-            first = at;
-        at += chunk;
-        run = align_up(first, align);
-        if (run >= first && run < at && (at < limit ? at : limit) - run >= length)
-            return run;
-    }
-    return PAGE_NONE;
-}
-
-/* A run that begins in the zone, which is [from, end). */
-static page_t find_in_zone(zone_t zone, page_t from, page_t end, size_t page_count,
-                           size_t align, page_t limit, run_source_t source)
-{
-    size_t length = page_count * PAGE_SIZE;
-    size_t span = length > align ? length : align;
-    unsigned order = 0;     /* a chunk of it has an aligned run at its start */
-    unsigned part = 0;      /* a run has a chunk of it somewhere */
-    page_t page;
-
-    while (order <= PAIR_ORDER && (size_t)PAGE_SIZE << order < span)
-        order++;
-    while (part < BLOCK_ORDER && ((size_t)4 << part) - 1 <= page_count)
-        part++;
-    page = find_chunk(&physical.zone[zone], order,
-                      source == RUN_OF_PARTS ? BLOCK_ORDER - 1 : PAIR_ORDER, length, limit);
-    if (page == PAGE_NONE && source == RUN_ANYWHERE)
-        page = search(part, from, end, length, align, limit);
-    return page;
-}
-
-/* Low memory last, but for a run that is to be below its end. */
-static page_t find_run(size_t page_count, size_t align, page_t limit, run_source_t source)
-{
-    page_t page = PAGE_NONE;
-
-    if (limit > LOW_ZONE_END)
-        page = find_in_zone(ZONE_NORMAL, LOW_ZONE_END, limit, page_count, align, limit, source);
-    if (page == PAGE_NONE && (limit <= LOW_ZONE_END || source == RUN_ANYWHERE))
-        page = find_in_zone(ZONE_LOW, physical_mem_info.physical_heap_start, LOW_ZONE_END,
-                            page_count, align, limit, source);
-    return page;
-}
-
 page_t blocks_take_run(size_t page_count, size_t align, page_t limit, run_source_t source)
 {
     page_t run = PAGE_NONE;
     page_t end;
 
     if (page_count <= limit >> PAGE_SHIFT)
-        run = find_run(page_count, align, limit, source);
+        run = blocks_find_run(page_count, align, limit, source);
     if (run == PAGE_NONE)
         return PAGE_NONE;
     end = run + page_count * PAGE_SIZE;
@@ -703,104 +526,4 @@ void blocks_add(page_t base, page_t end)
         }
         base = next;
     }
-}
-
-/* ---- checking */
-
-static const char *check_list(size_t number, unsigned order, size_t *pages)
-{
-    page_t prev = PAGE_NONE;
-    size_t count = 0;
-
-    for (page_t page = physical.block[number].list[order]; page != PAGE_NONE; ) {
-        const free_page_marker_t *marker;
-
-        if (page >> BLOCK_SHIFT != number ||
-            (page & (((page_t)PAGE_SIZE << order) - 1)) != 0)
-            return "a free list leads out of its block";
-        marker = at_page(page);
-        if (marker->check != check_word(page))
-            return "a free page's marker is damaged";
-        if (marker->prev != prev)
-            return "a free list's backward link is wrong";
-        if (!frame_is_chunk(frame_at(page), order))
-            return "a listed page is no free chunk in the frame table";
-        if (frame_is_chunk(frame_at(page ^ (page_t)PAGE_SIZE << order), order))
-            return "two halves of a chunk are free and not merged";
-        count++;
-        prev = page;
-        page = marker->next;
-    }
-    *pages += count << order;
-    return NULL;
-}
-
-/* Whether the sets have the block where it has chunks. */
-static bool is_in_its_sets(size_t number)
-{
-    const zone_blocks_t *zone = &physical.zone[zone_of(block_base(number))];
-    const block_t *block = &physical.block[number];
-    bool pair = is_whole(number) && is_whole(number ^ 1);
-
-    for (unsigned order = 0; order < BLOCK_ORDER; order++) {
-        bool listed = (block->listed >> order & 1) != 0;
-
-        if (set_has(&zone->have[order], number) != listed ||
-            (block->list[order] != PAGE_NONE && !listed))
-            return false;
-    }
-    return set_has(&zone->have[BLOCK_ORDER], number) == (is_whole(number) && !pair) &&
-           set_has(&zone->have[PAIR_ORDER], number) == (pair && number % 2 == 0);
-}
-
-static const char *check_block(size_t number)
-{
-    const block_t *block = &physical.block[number];
-    const char *trouble = NULL;
-    size_t pages = 0;
-
-    if (!is_in_its_sets(number))
-        return "a set of blocks is wrong";
-    for (unsigned order = 0; order < BLOCK_ORDER && trouble == NULL; order++)
-        trouble = check_list(number, order, &pages);
-    if (trouble == NULL && pages != (is_whole(number) ? 0 : block->free))
-        trouble = "a block's counter differs from its lists";
-    return trouble;
-}
-
-/* Sets against their summaries; blocks that are not there are in none. */
-static const char *check_sets(const zone_blocks_t *zone)
-{
-    for (unsigned order = 0; order <= PAIR_ORDER; order++) {
-        const block_set_t *set = &zone->have[order];
-
-        if (set_is_empty(set) != ((zone->orders >> order & 1) == 0))
-            return "a zone's orders are wrong";
-        for (size_t i = 0; i < SET_WORDS; i++) {
-            if ((set->word[i] != 0) != ((set->summary[i / 32] >> i % 32 & 1) != 0))
-                return "a summary of a set of blocks is wrong";
-            if (set->word[i] != 0 && i * 32 + (31 - (unsigned)__builtin_clz(set->word[i])) >=
-                                     block_count())
-                return "a set has a block that is not there";
-        }
-    }
-    return NULL;
-}
-
-const char *blocks_check(void)
-{
-    const char *trouble = NULL;
-    size_t free = 0;
-
-    enter_linear_space();
-    for (size_t i = 0; i < block_count() && trouble == NULL; i++) {
-        trouble = check_block(i);
-        free += physical.block[i].free;
-    }
-    leave_linear_space();
-    for (zone_t zone = ZONE_NORMAL; zone < ZONE_COUNT && trouble == NULL; zone++)
-        trouble = check_sets(&physical.zone[zone]);
-    if (trouble == NULL && free != physical.block_free)
-        trouble = "the sum of the blocks' counters is wrong";
-    return trouble;
 }

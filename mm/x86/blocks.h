@@ -278,11 +278,11 @@ void physical_remember_free(page_t page, const void *site);
 
 /* ---- physical_runs.c */
 
-/* Give all kept runs back to their blocks. => whether there were any */
-bool runs_empty(void);
+/* Give all kept runs back to their blocks. */
+void runs_empty(void);
 
-/* Whether a page is in a run in use. O(the run) */
-bool runs_have(page_t page);
+/* The first frame of the run in use that has the page. => NULL: none has. O(the run) */
+frame_t *runs_head(page_t page);
 
 /*
  * The used frame of a page of a run, whose pages are each by themselves from now on.

@@ -1,8 +1,8 @@
 /*
- * Physical pages: single pages through a magazine, and counted pages.
+ * Physical pages: single pages through two magazines, and counted pages.
  *
- * The magazine is the processor's own: an allocation or a free that it serves
- * takes no lock. What it lacks or has too much of goes to the blocks (blocks.h),
+ * The magazines are the processor's own: an allocation or a free that one serves
+ * takes no lock. What they lack or have too much of goes to the blocks (blocks.h),
  * a batch at a time.
  */
 #include <kernel/errno.h>
@@ -355,7 +355,7 @@ size_t page_count(page_t page)
 {
     const frame_t *frame = single_frame(page);
 
-    return frame != NULL ? frame->count : runs_have(page);
+    return frame != NULL ? frame->count : runs_head(page) != NULL;
 }
 
 void physical_set_owner(page_t page, frame_owner_t owner)

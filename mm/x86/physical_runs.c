@@ -41,10 +41,10 @@ static void give_kept(page_slot_t run)
     blocks_give_run(run.page, run.frame->slot);
 }
 
-bool runs_empty(void)
+void runs_empty(void)
 {
     if (physical.kept_pages == 0)
-        return false;
+        return;
     enter_linear_space();
     for (unsigned order = 1; order <= KEPT_ORDER; order++) {
         kept_t *kept = &physical.kept[order];
@@ -53,7 +53,6 @@ bool runs_empty(void)
             give_kept(kept->run[--kept->count]);
     }
     leave_linear_space();
-    return true;
 }
 
 /* ---- taking */
@@ -133,8 +132,7 @@ page_t page_get(zone_t zone, size_t page_count, frame_owner_t owner)
 
 /* ---- giving back */
 
-/* The first page of the run in use that holds the page. => NULL: there is none */
-static frame_t *head_of(page_t page)
+frame_t *runs_head(page_t page)
 {
     size_t number = page >> PAGE_SHIFT;
 
@@ -151,14 +149,9 @@ static frame_t *head_of(page_t page)
     return NULL;
 }
 
-bool runs_have(page_t page)
-{
-    return head_of(page) != NULL;
-}
-
 frame_t *runs_split(page_t page)
 {
-    frame_t *head = head_of(page);
+    frame_t *head = runs_head(page);
 
     if (head == NULL)
         return NULL;
@@ -196,7 +189,7 @@ static size_t used_from(page_t page)
 
     if (frame != NULL && frame->state == FRAME_USED && (page & PAGE_MASK) == 0)
         return 1;
-    head = head_of(page);
+    head = runs_head(page);
     return head == NULL ? 0 : head->slot - (size_t)(frame - head);
 }
 

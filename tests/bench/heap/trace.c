@@ -10,20 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../trace_header.h"
 #include "trace.h"
 
-#define TRACE_KIND_HEAP 0
-
-typedef struct trace_header {
-    char magic[4];
-    uint32_t kind;
-    uint64_t count;
-    uint32_t id_count;
-    uint32_t zero;
-    uint64_t peak;
-} trace_header_t;
-
-static_assert(sizeof(trace_header_t) == 32, "as in the file");
 static_assert(sizeof(op_t) == 8, "as in the file");
 
 static void say(const char *text)

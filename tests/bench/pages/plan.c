@@ -9,22 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../trace_header.h"
 #include "plan.h"
 
 /* The format: tests/bench/data/README. */
-enum { TRACE_FREE = 0, TRACE_ALLOC = 1, TRACE_KIND_PAGES = 1, TRACE_OP_SHIFT = 30 };
+enum { TRACE_FREE = 0, TRACE_ALLOC = 1, TRACE_OP_SHIFT = 30 };
 #define TRACE_ID_MASK ((1u << TRACE_OP_SHIFT) - 1)
-
-typedef struct trace_header {
-    char magic[4];
-    uint32_t kind;
-    uint64_t count;
-    uint32_t id_count;
-    uint32_t zero;
-    uint64_t peak;
-} trace_header_t;
-
-static_assert(sizeof(trace_header_t) == 32, "as in the file");
 
 static void *take(size_t count, size_t size)
 {
