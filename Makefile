@@ -39,7 +39,7 @@ TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
 # Code without a C library: no calls to it, no tables that nobody reads.
-BARE     := -m32 -march=i686 -O2 -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+BARE     := -m32 -march=i686 -mtune=generic -O2 -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
             -fcf-protection=none -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns
 BARELINK := -static -nostdlib -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
 DEBUGDEF := $(if $(filter debug,$(MODE)),-DDEBUG)

@@ -18,7 +18,7 @@ void census_take(census_t *census)
     kheap_stat(&kernel_heap, &heap);
     memcpy(census->owner, physical_figures()->owner, sizeof(census->owner));
     census->kernel_tables = virtual_events.kernel_tables;
-    census->superbuffers = heap.superbuffer_count;
+    census->superbuffers = heap.buffer_count;
 }
 
 const char *census_compare(const census_t *before, const census_t *after)

@@ -1,24 +1,20 @@
 /*
  * The kernel heap: takes superbuffers out of gaps, and merges what is freed.
  */
-#include <kernel/kheap_space.h>
+#include <kernel/kheap_fast.h>
 
-static ALWAYS_INLINE size_t length_for(size_t size)
+/* What a call looks at more gaps for, before the segment grows. */
+#define MERGE_COUNT  8u
+#define MERGE_VISITS 4u
+
+/* How many bytes a buffer has. => it is one; 0 for NULL */
+static size_t usable(const kheap_t *heap, const void *buffer)
 {
-    size_t length = align_up(size + REGISTRY, KHEAP_GRANULE);
+    const kheap_slab_t *slab = slab_of(heap, buffer);
 
-    return KHEAP_GRANULE < SMALLEST && length < SMALLEST ? SMALLEST : length;
-}
-
-/* The bytes [from, end) of a buffer, if any, were free until now. => buffer may be NULL */
-static void fresh(kheap_t *heap, void *buffer, size_t from, size_t end)
-{
-    unsigned char *byte = buffer;
-
-    if (!DEBUG_BUILD || buffer == NULL || from >= end)
-        return;
-    look(heap, byte + from, byte + end);
-    fill(byte + from, FILL_FRESH, end - from);
+    if (slab != NULL && slab->class != 0)
+        return slab->class * KHEAP_ALIGN;
+    return buffer == NULL ? 0 : block_length((size_t)buffer - REGISTRY) - REGISTRY;
 }
 
 /* The best fitting gap, or the tail. => NULL: neither is long enough */
@@ -35,10 +31,12 @@ static NOINLINE void *take(kheap_t *heap, size_t length)
 {
     kernel_heap_gap_t *gap = find(heap, length);
 
-    if (gap == NULL && kheap_merge_cached(heap) != 0)
+    if (gap == NULL && kheap_merge_some(heap, MERGE_COUNT, MERGE_VISITS))
         gap = find(heap, length);
     if (gap == NULL && kheap_grow(heap, length))
         gap = heap->tail;
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+        gap = find(heap, length);
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
     size_t whole = gap->length;
@@ -65,14 +63,16 @@ static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t lengt
     return gap;
 }
 
-static void *take_aligned(kheap_t *heap, size_t align, size_t length)
+void *kheap_take_aligned(kheap_t *heap, size_t align, size_t length)
 {
     kernel_heap_gap_t *gap = find_aligned(heap, align, length);
 
-    if (gap == NULL && kheap_merge_cached(heap) != 0)
+    if (gap == NULL && kheap_merge_some(heap, MERGE_COUNT, MERGE_VISITS))
         gap = find_aligned(heap, align, length);
     if (gap == NULL && kheap_grow(heap, length + lead_for(heap->end - free_at_end(heap), align)))
         gap = heap->tail;
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+        gap = find_aligned(heap, align, length);
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
 
@@ -102,33 +102,74 @@ static ALWAYS_INLINE void *take_any(kheap_t *heap, size_t length)
     return carve(heap, (size_t)gap, ring * KHEAP_ALIGN, length, 0, true);
 }
 
-/* Answer kmalloc from the trees. => heap->lock is held, and released */
-static NOINLINE void *alloc_any(kheap_t *heap, size_t length)
+/* A cell that is not at hand. => NULL: the class has none, and a slab is not due */
+static NOINLINE void *take_cell(kheap_t *heap, size_t class)
 {
-    void *buffer = take_any(heap, length);
+    bool found = kheap_slab_refill(heap, &heap->class[class])
+        || (kheap_slab_due(heap, class) && kheap_slab_create(heap, class));
 
-    fresh(heap, buffer, 0, length - REGISTRY);
+    return found ? cell_take(&heap->class[class], class * KHEAP_ALIGN) : NULL;
+}
+
+/* A buffer that is not at hand: a cell, or out of free space. => heap->lock is held */
+static ALWAYS_INLINE void *take_new(kheap_t *heap, size_t size)
+{
+    size_t class = class_for(size + (size == 0));
+    void *buffer = class <= KHEAP_CLASSES ? take_cell(heap, class) : NULL;
+
+    return buffer != NULL ? buffer : take_any(heap, length_for(size));
+}
+
+/* A buffer, wherever it is. => heap->lock is held */
+static void *take_buffer(kheap_t *heap, size_t size)
+{
+    void *buffer = NULL;
+
+    if (size <= KHEAP_CELL_LARGEST) {
+        kheap_class_t *class = &heap->class[class_for(size)];
+
+        if (class->free != 0)
+            return cell_take(class, align_up(size, KHEAP_ALIGN));
+        if (class->slabs != 0)
+            return take_new(heap, size);
+    }
+    buffer = cache_take(heap, length_for(size));
+    return buffer != NULL ? buffer : take_new(heap, size);
+}
+
+/* Answer kmalloc with what is not at hand. => heap->lock is held, and released */
+static NOINLINE void *alloc_new(kheap_t *heap, size_t size)
+{
+    heap->tree.visited = 0;
+    void *buffer = take_new(heap, size);
+    fresh(heap, buffer, 0, usable(heap, buffer));
     unlock(heap, "kmalloc", buffer);
     return buffer;
 }
 
+void *kheap_alloc_rest(kheap_t *heap, size_t size)
+{
+    if (size <= KHEAP_CELL_LARGEST) {
+        size_t cell_size = align_up(size, KHEAP_ALIGN);
+        kheap_class_t *class = class_of(heap, cell_size);
+
+        if (class->first != 0 && LIKELY(kheap_slab_refill(heap, class)))
+            return hand_out(heap, cell_take(class, cell_size), cell_size);
+        if (class->slabs != 0 || UNLIKELY(--class->patience == 0))
+            return alloc_new(heap, size);
+    } else if (UNLIKELY(size > KHEAP_LARGEST)) {
+        splock_unlock(&heap->lock);
+        return NULL;
+    }
+    size_t length = length_for(size);
+    void *buffer = cache_take(heap, length);
+    return LIKELY(buffer != NULL) ? hand_out(heap, buffer, length - REGISTRY)
+                                  : alloc_new(heap, size);
+}
+
 void *kheap_alloc(kheap_t *heap, size_t size)
 {
-    if (UNLIKELY(size > KHEAP_LARGEST))
-        return NULL;
-    size_t length = length_for(size);
-    splock_lock(&heap->lock);
-    heap->tree.visited = 0;
-    void *buffer = length <= KHEAP_CACHED_LENGTH ? cache_take(heap, length) : NULL;
-    if (UNLIKELY(buffer == NULL))
-        return alloc_any(heap, length);
-    if (DEBUG_BUILD) {
-        fresh(heap, buffer, 0, length - REGISTRY);
-        unlock(heap, "kmalloc", buffer);
-    } else {
-        splock_unlock(&heap->lock);
-    }
-    return buffer;
+    return alloc_fast(heap, size);
 }
 
 void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
@@ -147,28 +188,26 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
-    if (align <= KHEAP_GRANULE)     /* every buffer is */
+    if (align <= KHEAP_ALIGN)       /* every buffer is */
         return kheap_alloc(heap, size);
     if (align > KHEAP_LARGEST || size > KHEAP_LARGEST - align)
         return NULL;
     splock_lock(&heap->lock);
     heap->tree.visited = 0;
-    void *buffer = take_aligned(heap, align, length_for(size));
+    void *buffer = kheap_take_aligned(heap, align, length_for(size));
     fresh(heap, buffer, 0, length_for(size) - REGISTRY);
     unlock(heap, "kmemalign", buffer);
     return buffer;
 }
 
 /* A sound superbuffer that is in use no more, and for which the cache has no room */
-static NOINLINE void merge_back(kheap_t *heap, size_t block, size_t length)
+static void merge_back(kheap_t *heap, size_t block, size_t length)
 {
     size_t flags = *block_word(block);
     size_t before = free_before(block, flags);
     size_t after = free_here(block + length);
 
-    heap->superbuffers--;
-    heap->taken -= length;
-    heap->used -= length;
+    count_out(heap, length);
     if (LIKELY(before + length + after < GAPTREE_EXACT && block + length + after != heap->end)) {
         merge(heap, block, length, before, after, true);
     } else {
@@ -178,27 +217,95 @@ static NOINLINE void merge_back(kheap_t *heap, size_t block, size_t length)
     }
 }
 
-static ALWAYS_INLINE void put_back(kheap_t *heap, size_t block, size_t length)
+/* Free a cell, of a slab that may be full. => false: it is no cell in use */
+static bool free_cell(kheap_t *heap, kheap_slab_t *slab, void *buffer)
 {
-    if (UNLIKELY(!cache_put(heap, block, length)))
+    cell_state_t state = cell_give(heap, slab, buffer);
+
+    if (state == CELL_NOT_USED)
+        return false;
+    fill(buffer, FILL_FREED, slab->cell_size);
+    if (!slab->open)
+        kheap_slab_room(heap, slab);
+    if (state == CELL_LAST)
+        kheap_slab_quiet(heap, slab);
+    return true;
+}
+
+/* Free a superbuffer. => false: it is none in use, or one around it is damaged */
+static bool free_superbuffer(kheap_t *heap, size_t block)
+{
+    size_t length = length_here(heap, block, 0);
+
+    if (UNLIKELY(length == 0))
+        return false;
+    if (LIKELY(cache_put(heap, block, length)))
+        return true;
+    if (UNLIKELY(!neighbours_sound(heap, block, length)))
+        return false;
+    merge_back(heap, block, length);
+    return true;
+}
+
+static bool free_any(kheap_t *heap, void *buffer)
+{
+    kheap_slab_t *slab = slab_of(heap, buffer);
+
+    return slab != NULL && slab->class != 0 ? free_cell(heap, slab, buffer)
+                                            : free_superbuffer(heap, (size_t)buffer - REGISTRY);
+}
+
+/* Answer kfree, whatever it takes. => heap->lock is held, and released */
+static NOINLINE void free_slow(kheap_t *heap, void *buffer)
+{
+    heap->tree.visited = 0;
+    if (LIKELY(free_any(heap, buffer)))
+        unlock(heap, "kfree", NULL);
+    else if (buffer == NULL)
+        splock_unlock(&heap->lock);
+    else
+        kheap_misuse(heap, "kfree", buffer);
+}
+
+/* Answer the kfree of a superbuffer that the cache has no room for. => as above */
+static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
+{
+    heap->tree.visited = 0;
+    if (LIKELY(neighbours_sound(heap, block, length))) {
         merge_back(heap, block, length);
+        unlock(heap, "kfree", NULL);
+    } else {
+        kheap_misuse(heap, "kfree", buffer_of(block));
+    }
+}
+
+void kheap_free_rest(kheap_t *heap, void *buffer)
+{
+    const kheap_slab_t *slab = slab_of(heap, buffer);
+    size_t block = (size_t)buffer - REGISTRY;
+    size_t length = 0;
+
+    heap->tree.visited = 0;
+    if (LIKELY(slab == NULL || slab->class == 0))
+        length = length_here(heap, block, 0);
+    if (UNLIKELY(length == 0))
+        free_slow(heap, buffer);
+    else if (LIKELY(cache_put(heap, block, length)))
+        splock_unlock(&heap->lock);
+    else
+        free_merge(heap, block, length);
+}
+
+void kheap_free_last(kheap_t *heap, kheap_slab_t *slab)
+{
+    heap->tree.visited = 0;
+    kheap_slab_quiet(heap, slab);
+    unlock(heap, "kfree", NULL);
 }
 
 void kheap_free(kheap_t *heap, void *buffer)
 {
-    size_t block = (size_t)buffer - REGISTRY;
-
-    if (buffer == NULL)
-        return;
-    splock_lock(&heap->lock);
-    size_t length = sound_length(heap, block, 0);
-    if (UNLIKELY(length == 0)) {
-        kheap_misuse(heap, "kfree", buffer);
-        return;
-    }
-    heap->tree.visited = 0;
-    put_back(heap, block, length);
-    splock_unlock(&heap->lock);
+    free_fast(heap, buffer);
 }
 
 /* Shorten a superbuffer, or lengthen it into what is free behind it. => false: no room */
@@ -209,7 +316,7 @@ static bool resize(kheap_t *heap, size_t block, size_t old, size_t length)
 
     if (length > old) {
         size_t whole = old + free_here(next);
-        if (whole < length && cached_bytes(heap) != 0) {
+        if (whole < length && heap->cached != 0) {
             kheap_merge_behind(heap, block, old, length);
             whole = old + free_here(next);
         }
@@ -217,50 +324,73 @@ static bool resize(kheap_t *heap, size_t block, size_t old, size_t length)
             return false;
         whole = old + free_here(next);
         take_free(heap, next, false);
-        heap->superbuffers--;
-        heap->taken -= old;
-        heap->used -= old;
+        count_out(heap, old);
         carve(heap, block, whole, length, flags, false);
     } else if (length < old) {
         *block_word(block) = superbuffer_word(block, length) | flags;
-        heap->used -= old - length;
-        heap->taken -= old - length;
+        count_out(heap, old);
+        count_in(heap, length);
         kheap_release(heap, block + length, old - length, 0);
     }
     return true;
 }
 
+/* Does this cell suit a new size? => a smaller one suits it while more than half is used */
+static bool cell_suits(size_t usable_size, size_t size)
+{
+    return size <= usable_size && class_for(size) * KHEAP_ALIGN * 2 > usable_size;
+}
+
+/* A superbuffer of the new length, or a cell that does: in place or not at all. */
+static bool realloc_in_place(kheap_t *heap, void *buffer, size_t old, size_t size)
+{
+    const kheap_slab_t *slab = slab_of(heap, buffer);
+
+    if (slab != NULL && slab->class != 0)
+        return cell_suits(old, size);
+    return resize(heap, (size_t)buffer - REGISTRY, old + REGISTRY, length_for(size));
+}
+
+/* The size of a buffer that was given out and can be freed; 0: it is none */
+static size_t sound_size(const kheap_t *heap, const void *buffer)
+{
+    kheap_slab_t *slab = slab_of(heap, buffer);
+
+    if (slab != NULL && slab->class != 0)
+        return cell_used(slab, buffer) ? slab->class * KHEAP_ALIGN : 0;
+    size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
+    return length != 0 ? length - REGISTRY : 0;
+}
+
 void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 {
-    size_t block = (size_t)buffer - REGISTRY;
-    size_t length = length_for(size);
-
     if (buffer == NULL)
         return kheap_alloc(heap, size);
     splock_lock(&heap->lock);
-    size_t old = sound_length(heap, block, 0);
+    size_t old = sound_size(heap, buffer);
     if (UNLIKELY(old == 0)) {
         kheap_misuse(heap, "krealloc", buffer);
         return NULL;
     }
     heap->tree.visited = 0;
-    if (UNLIKELY(size > KHEAP_LARGEST)) {
-        buffer = NULL;
-    } else if (resize(heap, block, old, length)) {
-        fresh(heap, buffer, old - REGISTRY, length - REGISTRY);
+    void *answer = NULL;
+    if (size > KHEAP_LARGEST) {
+        answer = NULL;
+    } else if (realloc_in_place(heap, buffer, old, size)) {
+        answer = buffer;
+        fresh(heap, buffer, old, usable(heap, buffer));
     } else {
-        void *moved = length <= KHEAP_CACHED_LENGTH ? cache_take(heap, length) : NULL;
-        if (moved == NULL)
-            moved = take(heap, length);
-        fresh(heap, moved, 0, length - REGISTRY);
-        if (moved != NULL) {
-            __builtin_memcpy(moved, buffer, old - REGISTRY);
-            put_back(heap, block, old);
+        answer = take_buffer(heap, size);
+        fresh(heap, answer, 0, usable(heap, answer));
+        if (answer != NULL) {
+            __builtin_memcpy(answer, buffer, old < size ? old : size);
+            free_any(heap, buffer);
+        } else if (size <= old) {
+            answer = buffer;    /* a cell longer than it need be */
         }
-        buffer = moved;
     }
-    unlock(heap, "krealloc", buffer);
-    return buffer;
+    unlock(heap, "krealloc", answer);
+    return answer;
 }
 
 size_t kheap_usable_size(kheap_t *heap, void *buffer)
@@ -268,11 +398,11 @@ size_t kheap_usable_size(kheap_t *heap, void *buffer)
     if (buffer == NULL)
         return 0;
     splock_lock(&heap->lock);
-    size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
-    if (length == 0) {
+    size_t size = sound_size(heap, buffer);
+    if (size == 0) {
         kheap_misuse(heap, "kmalloc_usable_size", buffer);
         return 0;
     }
     splock_unlock(&heap->lock);
-    return length - REGISTRY;
+    return size;
 }

@@ -2,12 +2,15 @@
  * The cache of a heap: freed superbuffers that were not merged yet, out of the
  * table and into the trees.
  */
-#include <kernel/kheap_space.h>
+#include <kernel/kheap_slab.h>
 
 #include <kernel/errno.h>
 
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
               "buffers of 1 KiB are cached");
+
+/* What kfree looks at more gaps for, that a superbuffer can be cached. */
+#define ROOM_VISITS 4u
 
 size_t kheap_cached_count(const kheap_t *heap)
 {
@@ -18,14 +21,12 @@ size_t kheap_cached_count(const kheap_t *heap)
     return count;
 }
 
-bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length)
+bool kheap_is_cached(kheap_t *heap, size_t block, size_t length)
 {
-    size_t index = length / KHEAP_GRANULE;
+    const kheap_cached_t *same = cached_of(&heap->cache, length);
 
-    if (length > KHEAP_CACHED_LENGTH)
-        return false;
-    for (size_t i = 0; i < heap->cache.of[index].count; i++) {
-        if (heap->cache.of[index].block[i] == block)
+    for (size_t i = 0; same->length == length && i < same->count; i++) {
+        if (same->block[i] == block)
             return true;
     }
     return false;
@@ -40,50 +41,85 @@ static void merge_one(kheap_t *heap, size_t block, size_t length)
     look(heap, buffer, buffer + length - REGISTRY);
     if (!found && heap->overwritten != 0)
         heap->overwritten_cached = (size_t)buffer;
-    heap->superbuffers--;
-    heap->taken -= length;
+    heap->cached -= length;
+    count_out(heap, length);
     kheap_release(heap, block, length, *block_word(block));
+}
+
+/* Merge number i of a length. => false: it is damaged, and stays */
+static bool merge_number(kheap_t *heap, kheap_cached_t *same, size_t i)
+{
+    size_t block = same->block[i];
+
+    if (UNLIKELY(sound_length(heap, block, BLOCK_CACHED) != same->length)) {
+        heap->overwritten = block;
+        heap->overwritten_cached = block + REGISTRY;
+        return false;
+    }
+    for (same->count--; i < same->count; i++)
+        same->block[i] = same->block[i + 1];
+    merge_one(heap, block, same->length);
+    return true;
+}
+
+bool kheap_cache_contest(kheap_t *heap, kheap_cached_t *same)
+{
+    if (same->contested++ == 0)
+        return false;
+    merge_number(heap, same, 0);
+    return same->count == 0;
 }
 
 size_t kheap_merge_cached(kheap_t *heap)
 {
-    size_t bytes = cached_bytes(heap);
+    size_t bytes = heap->cached;
 
-    for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of) && cached_bytes(heap) != 0; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of) && heap->cached != 0; i++) {
         kheap_cached_t *same = &heap->cache.of[i];
-        size_t kept = 0;
 
-        for (size_t n = 0; n < same->count; n++) {
-            size_t block = same->block[n];
-
-            if (LIKELY(sound_length(heap, block, BLOCK_CACHED) == i * KHEAP_GRANULE)) {
-                merge_one(heap, block, i * KHEAP_GRANULE);
-            } else {
-                heap->overwritten = block;
-                heap->overwritten_cached = block + REGISTRY;
-                same->block[kept++] = block;
-            }
-        }
-        same->count = kept;
+        for (size_t n = same->count; n > 0; n--)
+            merge_number(heap, same, n - 1);
     }
-    return bytes - cached_bytes(heap);
+    return bytes - heap->cached + kheap_slab_merge(heap);
+}
+
+bool kheap_merge_some(kheap_t *heap, size_t count, size_t most_visited)
+{
+    kheap_cache_t *cache = &heap->cache;
+    size_t merged = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cache->of) && heap->cached != 0; i++) {
+        kheap_cached_t *same = &cache->of[cache->turn];
+
+        if (same->count != 0 && merge_number(heap, same, 0)
+            && (++merged == count || heap->tree.visited >= most_visited))
+            break;
+        cache->turn = (cache->turn + 1) % ARRAY_LENGTH(cache->of);
+    }
+    return merged != 0;
+}
+
+bool kheap_cache_room(kheap_t *heap, size_t length)
+{
+    if (length > heap->cache.most_bytes / 4)
+        return false;
+    kheap_merge_some(heap, 2, ROOM_VISITS);
+    return heap->cached + length <= heap->cache.most_bytes;
 }
 
 /* Take a superbuffer out of the middle of the table and merge it. */
 static void merge_from_table(kheap_t *heap, size_t block, size_t length)
 {
-    kheap_cached_t *same = &heap->cache.of[length / KHEAP_GRANULE];
+    kheap_cached_t *same = cached_of(&heap->cache, length);
     size_t i = 0;
 
     while (same->block[i] != block)
         i++;
-    for (same->count--; i < same->count; i++)
-        same->block[i] = same->block[i + 1];
-    merge_one(heap, block, length);
+    merge_number(heap, same, i);
 }
 
 /* The length of the cached superbuffer here. => 0: there is none, or it is damaged */
-static size_t cached_length(const kheap_t *heap, size_t block)
+static size_t cached_length(kheap_t *heap, size_t block)
 {
     size_t length = sound_length(heap, block, BLOCK_CACHED);
 
@@ -135,6 +171,9 @@ int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
     } else if (tunable == KHEAP_TUNE_CACHE_COUNT && value <= KHEAP_CACHED_COUNT) {
         kheap_merge_cached(heap);
         heap->cache.most_count = value;
+    } else if (tunable == KHEAP_TUNE_SLABS && (value == 0 || heap->slab != NULL)) {
+        kheap_merge_cached(heap);
+        heap->most_slabs = value;
     } else {
         err = -EINVAL;
     }

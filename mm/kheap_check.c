@@ -2,38 +2,75 @@
  * The checker of a heap: walks the segment word by word and both trees, and
  * compares what it finds with every figure the heap keeps.
  */
-#include <kernel/kheap_space.h>
+#include <kernel/kheap_slab.h>
 
 /* What a walk over the segment found. */
 typedef struct heap_count {
-    size_t used;
+    size_t taken;
     size_t superbuffers;
+    size_t slabs;
+    size_t cells;           /* in use */
+    size_t cell_bytes;
     size_t cached;
     size_t cached_bytes;
+    size_t taken_of[KHEAP_CACHED_SHORT];    /* superbuffers, by length / granule */
     size_t gaps;
     size_t gap_bytes;
     size_t voids;
     size_t void_bytes;
 } heap_count_t;
 
-static const char *check_superbuffer(const kheap_t *heap, size_t block, size_t word,
+static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *count)
+{
+    const kheap_slab_t *slab = slab_of(heap, buffer_of(block));
+    size_t class = slab != NULL ? slab->class : 0;
+
+    if ((block + REGISTRY) % PAGE_SIZE != 0 || block_length(block) != PAGE_SIZE)
+        return "a slab is not a page";
+    if (class == 0 || class > KHEAP_CLASSES || heap->class[class].cells == 0)
+        return "a slab has cells of no size";
+    if (slab->reciprocal != heap->class[class].reciprocal
+        || slab->cell_size != class * KHEAP_ALIGN)
+        return "the notes of a slab are damaged";
+    for (size_t i = 0; i < ARRAY_LENGTH(slab->used); i++) {
+        size_t cells = cells_of_word(&heap->class[class], i);
+
+        if ((slab->used[i] & ~cells) != 0)
+            return "a cell is in use that its slab does not have";
+        if (slab->used[i] != cells && !slab->open)
+            return "a slab has room and is not listed";
+        count->cells += count_bits(slab->used[i]);
+        count->cell_bytes += count_bits(slab->used[i]) * slab->cell_size;
+    }
+    count->slabs++;
+    return NULL;
+}
+
+static const char *check_superbuffer(kheap_t *heap, size_t block, size_t word,
                                      heap_count_t *count)
 {
     size_t length = word & BLOCK_LENGTH;
 
-    if (!superbuffer_sound(block, word & ~BLOCK_CACHED))
+    bool cached = (word & BLOCK_CACHED) != 0;
+    bool slab = (word & BLOCK_SLAB) != 0;
+
+    if (!any_sound(block, word) || (cached && slab))
         return "the registry of a superbuffer is damaged";
-    if (length < sizeof(kernel_heap_gap_t) || length % KHEAP_GRANULE != 0)
+    if (length < sizeof(kernel_heap_gap_t)
+        || (length % KHEAP_GRANULE != 0 && !slab))
         return "a superbuffer has a length that is never given";
-    if ((word & BLOCK_CACHED) != 0) {
+    count->superbuffers++;
+    count->taken += length;
+    if (length <= KHEAP_CACHED_LENGTH)
+        count->taken_of[length / KHEAP_GRANULE]++;
+    if (slab)
+        return check_slab(heap, block, count);
+    if (cached) {
         if (!kheap_is_cached(heap, block, length))
             return "a superbuffer is marked as cached and is not in the cache";
         count->cached++;
         count->cached_bytes += length;
-        return NULL;
     }
-    count->superbuffers++;
-    count->used += length;
     return NULL;
 }
 
@@ -64,7 +101,7 @@ static const char *check_free(const kheap_t *heap, size_t block, size_t word, he
     return NULL;
 }
 
-static const char *check_segment(const kheap_t *heap, heap_count_t *count)
+static const char *check_segment(kheap_t *heap, heap_count_t *count)
 {
     size_t block = heap->start;
     bool after_free = false;
@@ -104,14 +141,79 @@ static const char *check_cache(const kheap_t *heap, const heap_count_t *count)
     for (size_t i = 0; i < ARRAY_LENGTH(cache->of); i++) {
         if (cache->of[i].count > cache->most_count)
             return "more superbuffers of a length are cached than may be";
+        if (i < KHEAP_CACHED_SHORT && (cache->of[i].length != i * KHEAP_GRANULE
+                                       || cache->of[i].taken != count->taken_of[i]))
+            return "the figures of superbuffers of a length are wrong";
     }
     if (kheap_cached_count(heap) != count->cached)
         return "the cache holds other superbuffers than are marked as cached";
-    if (cached_bytes(heap) != count->cached_bytes)
+    if (heap->cached != count->cached_bytes)
         return "the figures of the cache are wrong";
     if (count->cached_bytes > cache->most_bytes)
         return "more bytes are cached than may be";
     return NULL;
+}
+
+/* The list of a class: its slabs, each once, and the first one's word at hand. */
+static const char *check_list(const kheap_t *heap, size_t number, size_t *open)
+{
+    const kheap_class_t *class = &heap->class[number];
+    uint32_t previous = 0;
+    size_t left = heap->slabs;
+
+    for (uint32_t page = class->first; page != 0; page = heap->slab[page].next) {
+        if (page >= heap->slab_span >> PAGE_SHIFT || left-- == 0)
+            return "the list of a class's slabs leads astray";
+        const kheap_slab_t *slab = &heap->slab[page];
+        if (!slab->open || slab->class != number || slab->previous != previous
+            || slab->first != (page == class->first))
+            return "a slab is in a list where it does not belong";
+        previous = page;
+        (*open)++;
+    }
+    if (class->last != previous)
+        return "the list of a class's slabs has another end";
+    if (class->free == 0)
+        return NULL;
+    if (class->first == 0)
+        return "cells are at hand of no slab";
+    const kheap_slab_t *first = &heap->slab[class->first];
+    size_t word = (size_t)(class->used - first->used);
+    if (word >= ARRAY_LENGTH(first->used) || (class->free & *class->used) != 0
+        || (class->free & ~cells_of_word(class, word)) != 0)
+        return "a cell at hand is none that is free";
+    if (class->start != heap->base + ((size_t)class->first << PAGE_SHIFT)
+                        + word * KHEAP_WORD_BITS * number * KHEAP_ALIGN)
+        return "the cells at hand are elsewhere";
+    return NULL;
+}
+
+/* => the slabs in the segment were counted, their notes are sound */
+static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
+{
+    size_t noted = 0;
+    size_t marked = 0;
+    size_t open = 0;
+    size_t cells = count->cells;
+    size_t cell_bytes = count->cell_bytes;
+
+    for (size_t page = 0; page < heap->slab_span >> PAGE_SHIFT; page++) {
+        noted += heap->slab[page].class != 0;
+        marked += heap->slab[page].open;
+    }
+    if (noted != count->slabs || heap->slabs != count->slabs)
+        return "other slabs are noted than are in the segment";
+    for (size_t i = 1; i <= KHEAP_CLASSES; i++) {
+        const char *wrong = check_list(heap, i, &open);
+
+        if (wrong != NULL)
+            return wrong;
+        cells += count_bits(heap->class[i].free);
+        cell_bytes += count_bits(heap->class[i].free) * i * KHEAP_ALIGN;
+    }
+    if (cells != heap->cells || cell_bytes != heap->cell_bytes)
+        return "the figures of cells are wrong";
+    return open != marked ? "a slab that should be listed is not" : NULL;
 }
 
 static const char *check_figures(const kheap_t *heap, const heap_count_t *count, size_t tree_bytes)
@@ -122,15 +224,15 @@ static const char *check_figures(const kheap_t *heap, const heap_count_t *count,
 
     if (segment->length != (mapped == 0 ? 0 : mapped + KHEAP_GRANULE))
         return "the segment's length is not the heap's";
-    if (count->used != heap->used || count->superbuffers + count->cached != heap->superbuffers)
+    if (count->taken != heap->taken || count->superbuffers != heap->superbuffers)
         return "the figures of superbuffers are wrong";
     if (count->voids != heap->voids || count->void_bytes != heap->void_bytes)
         return "the figures of voids are wrong";
     if (count->gaps != heap->tree.gaps + (tail != 0) || count->gap_bytes != tree_bytes + tail)
         return "the trees hold other gaps than the segment";
-    if (count->used + count->cached_bytes + count->void_bytes + count->gap_bytes != mapped)
+    if (count->taken + count->void_bytes + count->gap_bytes != mapped)
         return "superbuffers, gaps and voids do not tile the segment";
-    if (heap->peak_used < heap->used || heap->peak_segment < segment->length)
+    if (heap->peak_taken < heap->taken || heap->peak_segment < segment->length)
         return "a peak is below the present figure";
     return NULL;
 }
@@ -146,6 +248,8 @@ const char *kheap_check(kheap_t *heap)
         wrong = gaptree_check(&heap->tree, heap->end, &tree_bytes);
     if (wrong == NULL)
         wrong = check_cache(heap, &count);
+    if (wrong == NULL)
+        wrong = check_slabs(heap, &count);
     if (wrong == NULL)
         wrong = check_figures(heap, &count, tree_bytes);
     splock_unlock(&heap->lock);

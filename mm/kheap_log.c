@@ -1,7 +1,7 @@
 /*
  * What a heap says about itself: its figures, and its structure as text.
  */
-#include <kernel/kheap_space.h>
+#include <kernel/kheap_slab.h>
 
 #include <kernel/printk.h>
 
@@ -11,20 +11,30 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
     size_t tail = heap->tail != NULL ? heap->tail->length : 0;
     size_t cached = kheap_cached_count(heap);
     size_t longest = gaptree_longest(&heap->tree);
+    size_t slab_bytes = heap->slabs * PAGE_SIZE;
+    size_t cells = heap->cells;
+    size_t cell_bytes = heap->cell_bytes;
 
+    for (size_t i = 1; i <= KHEAP_CLASSES; i++) {
+        cells -= count_bits(heap->class[i].free);
+        cell_bytes -= count_bits(heap->class[i].free) * i * KHEAP_ALIGN;
+    }
     *stat = (kheap_stat_t){
         .segment = heap->segment->length,
-        .used = heap->used,
-        .cached = cached_bytes(heap),
+        .used = heap->taken - heap->cached - slab_bytes + cell_bytes,
+        .cached = heap->cached,
+        .slab_free = slab_bytes - cell_bytes,
         .free = heap->end - heap->start - heap->taken - heap->void_bytes,
         .largest_gap = longest > tail ? longest : tail,
         .tail = tail,
         .void_bytes = heap->void_bytes,
-        .superbuffer_count = heap->superbuffers - cached,
+        .buffer_count = heap->superbuffers - cached - heap->slabs + cells,
+        .cell_count = cells,
+        .slab_count = heap->slabs,
         .cached_count = cached,
         .gap_count = heap->tree.gaps + (tail != 0),
         .void_count = heap->voids,
-        .peak_used = heap->peak_used,
+        .peak_taken = heap->peak_taken,
         .peak_segment = heap->peak_segment,
         .misuse_count = heap->misuses,
         .last_visited_count = heap->tree.visited,
@@ -38,7 +48,8 @@ static const char *kind_of(const kheap_t *heap, size_t block)
     size_t word = *block_word(block);
 
     if ((word & BLOCK_SUPERBUFFER) != 0)
-        return (word & BLOCK_CACHED) != 0 ? "cached superbuffer" : "superbuffer";
+        return (word & BLOCK_CACHED) != 0 ? "cached superbuffer"
+             : (word & BLOCK_SLAB) != 0 ? "superbuffer (slab)" : "superbuffer";
     if ((word & BLOCK_VOID) != 0)
         return "void";
     return block == (size_t)heap->tail ? "gap (tail)" : "gap";
@@ -88,9 +99,10 @@ void kheap_log(kheap_t *heap, size_t lines)
     splock_lock(&heap->lock);
     printk("heap: segment %p, %zu bytes, most %zu\n", (void *)heap->segment->base, stat.segment,
            stat.peak_segment);
-    printk("  %zu superbuffers: %zu bytes, most %zu\n", stat.superbuffer_count, stat.used,
-           stat.peak_used);
-    printk("  %zu cached: %zu bytes\n", stat.cached_count, stat.cached);
+    printk("  %zu buffers: %zu bytes, %zu of them cells in %zu slabs with %zu bytes free\n",
+           stat.buffer_count, stat.used, stat.cell_count, stat.slab_count, stat.slab_free);
+    printk("  %zu cached: %zu bytes; most taken at once %zu\n", stat.cached_count, stat.cached,
+           stat.peak_taken);
     printk("  %zu gaps: %zu bytes, largest %zu, tail %zu\n", stat.gap_count, stat.free,
            stat.largest_gap, stat.tail);
     printk("  %zu voids: %zu bytes\n", stat.void_count, stat.void_bytes);

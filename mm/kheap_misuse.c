@@ -2,12 +2,28 @@
  * What is wrong with a pointer that the heap was given, or with the memory that it
  * was about to give, told to the host.
  */
-#include <kernel/superbuffer.h>
+#include <kernel/kheap_slab.h>
 
 #include <kernel/host.h>
 #include <kernel/printk.h>
 
 #define SENTENCE_SIZE 160
+
+/* Find out what is wrong with a pointer into a slab. */
+static void explain_cell(const kheap_t *heap, const char *call, size_t buffer, char *text,
+                         size_t size)
+{
+    kheap_slab_t *slab = slab_of(heap, (void *)buffer);
+    size_t cell_size = slab->class * KHEAP_ALIGN;
+    size_t inside = (buffer & PAGE_MASK) % cell_size;
+    void *cell = (void *)(buffer - inside);
+
+    format_text(text, size, "%s(%p): %s %p of %zu bytes", call, (void *)buffer,
+                (buffer & PAGE_MASK) / cell_size >= heap->class[slab->class].cells
+                ? "behind the last buffer of its page, before"
+                : !cell_used(slab, cell) ? "free already: in the buffer"
+                : "inside the buffer", cell, cell_size);
+}
 
 /* Find out what is wrong with a pointer: a walk over the heap, until it is found. */
 static void explain(const kheap_t *heap, const char *call, size_t buffer, char *text, size_t size)
@@ -19,13 +35,17 @@ static void explain(const kheap_t *heap, const char *call, size_t buffer, char *
                     (void *)buffer, (void *)heap->start, (void *)heap->end);
         return;
     }
+    kheap_slab_t *slab = slab_of(heap, (void *)buffer);
+    if (slab != NULL && slab->class != 0) {
+        explain_cell(heap, call, buffer, text, size);
+        return;
+    }
     for (;;) {
         size_t word = *block_word(block);
         size_t length = word & BLOCK_LENGTH;
         bool used = (word & BLOCK_SUPERBUFFER) != 0;
         bool cached = used && (word & BLOCK_CACHED) != 0;
-        bool sound = used ? superbuffer_sound(block, word & ~BLOCK_CACHED)
-                                && length - 1 < heap->end - block
+        bool sound = used ? any_sound(block, word) && length - 1 < heap->end - block
                           : free_sound(heap, block);
         if (!sound) {
             format_text(text, size, "%s(%p): the registry at %p is damaged: %p", call,

@@ -1,7 +1,7 @@
 /*
  * A heap and its segment: growing it, what is freed in it, giving pages back.
  */
-#include <kernel/kheap_space.h>
+#include <kernel/kheap_slab.h>
 
 /*
  * The segment grows by at least 1/128 of itself and a few pages, and a tail is
@@ -27,7 +27,8 @@ static void adopt(kheap_t *heap, size_t length)
     size_t old = heap->end;
     size_t flags = old == heap->start ? 0 : *block_word(old);
 
-    heap->end = heap->segment->base + length - REGISTRY;
+    heap->end = heap->base + length - REGISTRY;
+    heap->slab_span = heap->slab != NULL ? length : 0;
     *block_word(heap->end) = superbuffer_word(heap->end, 0);
     kheap_release(heap, old, heap->end - old, flags);
     heap->trim_above = TRIM_SLACK + (length >> TRIM_SHIFT);
@@ -64,7 +65,7 @@ size_t kheap_give_back(kheap_t *heap, size_t keep)
     if (tail == NULL)
         return 0;
     if ((size_t)tail != heap->start || keep != 0)
-        left = align_up((size_t)tail + SMALLEST + keep + REGISTRY - segment->base, PAGE_SIZE);
+        left = align_up((size_t)tail + SMALLEST + keep + REGISTRY - heap->base, PAGE_SIZE);
     if (left >= segment->length)
         return 0;
 
@@ -72,11 +73,12 @@ size_t kheap_give_back(kheap_t *heap, size_t keep)
     heap->tail = NULL;
     heap->end = heap->start;
     if (left != 0) {
-        heap->end = segment->base + left - REGISTRY;
+        heap->end = heap->base + left - REGISTRY;
         *block_word(heap->end) = superbuffer_word(heap->end, 0);
         put_free(heap, (size_t)tail, heap->end - (size_t)tail, false);
     }
     segment->shrink(segment, bytes >> PAGE_SHIFT);
+    heap->slab_span = heap->slab != NULL ? left : 0;
     heap->trim_above = TRIM_SLACK + (segment->length >> TRIM_SHIFT);
     return bytes;
 }
@@ -85,13 +87,16 @@ void kheap_init(kheap_t *heap, segment_t *segment)
 {
     ASSERT(segment->base % PAGE_SIZE == 0 && segment->length % PAGE_SIZE == 0);
 
-    *heap = (kheap_t){ .segment = segment };
+    *heap = (kheap_t){ .segment = segment, .base = segment->base };
     splock_init(&heap->lock);
+    for (size_t i = 0; i < KHEAP_CACHED_SHORT; i++)
+        heap->cache.of[i].length = i * KHEAP_GRANULE;
     heap->cache.most_count = KHEAP_CACHED_COUNT;
     heap->cache.most_bytes = KHEAP_CACHED_BYTES;
     heap->start = segment->base + KHEAP_GRANULE - REGISTRY;
     heap->end = heap->start;
     gaptree_init(&heap->tree, segment->base);
+    kheap_slab_init(heap);
     if (segment->length != 0)
         adopt(heap, segment->length);
 }

@@ -1,7 +1,7 @@
 /*
  * The kernel's own heap, and the names it is called by.
  */
-#include <kernel/kheap.h>
+#include <kernel/kheap_fast.h>
 
 #define LOG_LINES 64
 
@@ -9,7 +9,7 @@ kheap_t kernel_heap;
 
 void *kmalloc(size_t size)
 {
-    return kheap_alloc(&kernel_heap, size);
+    return alloc_fast(&kernel_heap, size);
 }
 
 void *kcalloc(size_t count, size_t size)
@@ -29,7 +29,7 @@ void *krealloc(void *buffer, size_t size)
 
 void kfree(void *buffer)
 {
-    kheap_free(&kernel_heap, buffer);
+    free_fast(&kernel_heap, buffer);
 }
 
 size_t kmalloc_usable_size(void *buffer)

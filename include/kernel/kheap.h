@@ -57,14 +57,26 @@
 #define KHEAP_NO_VOID 1
 #endif
 
+/* 1: what is freed is looked at, level basic; 0: it is trusted, level none. */
+#ifndef KHEAP_LEVEL
+#define KHEAP_LEVEL 1
+#endif
+
 /* Every length is a multiple of this, and a superbuffer at least one registry. */
 #define KHEAP_GRANULE (KHEAP_NO_VOID ? sizeof(kernel_heap_gap_t) : KHEAP_ALIGN)
 
 /* Superbuffers up to this length (buffers of 1 KiB) are cached, so many of each length. */
 #define KHEAP_CACHED_LENGTH \
     ((KIB + sizeof(size_t) + KHEAP_GRANULE - 1) / KHEAP_GRANULE * KHEAP_GRANULE)
-#define KHEAP_CACHED_COUNT  15u
+#define KHEAP_CACHED_COUNT  12u
+#define KHEAP_CACHED_LONGER 32u         /* so many greater lengths at a time are cached, too */
 #define KHEAP_CACHED_BYTES  (32 * KIB)  /* in all, if kheap_tune does not say otherwise */
+
+/* A slab is a superbuffer of a page, its buffer at the page's start, cut into cells. */
+#define KHEAP_CELL_LARGEST  1008u       /* bytes; cells are multiples of KHEAP_ALIGN */
+#define KHEAP_CLASSES       (KHEAP_CELL_LARGEST / KHEAP_ALIGN)
+#define KHEAP_SLAB_CELLS    (PAGE_SIZE / KHEAP_ALIGN)
+#define KHEAP_WORD_BITS     (sizeof(size_t) * 8)
 
 /* No buffer can be larger; the segment may end it earlier. */
 #define KHEAP_LARGEST (((size_t)1 << KHEAP_LENGTH_BITS) - 2 * PAGE_SIZE)
@@ -75,57 +87,110 @@ typedef struct kernel_superbuffer {
 
 /* The superbuffers of one length that are cached; the last one was freed last. */
 typedef struct kheap_cached {
+    size_t length;          /* (c) in the first part of the table */
+    size_t taken;           /* there: all superbuffers of this length, in use or cached */
+    size_t contested;       /* behind it: another length wanted the place since one was cached */
     size_t count;
     size_t block[KHEAP_CACHED_COUNT];
 } kheap_cached_t;
 
+/* By length / KHEAP_GRANULE; behind these the greater lengths, by a hash. */
+#define KHEAP_CACHED_SHORT  (KHEAP_CACHED_LENGTH / KHEAP_GRANULE + 1)
+
 typedef struct kheap_cache {
     size_t most_count;      /* of one length */
     size_t most_bytes;      /* in all, registries included */
-    kheap_cached_t of[KHEAP_CACHED_LENGTH / KHEAP_GRANULE + 1];     /* by length / granule */
+    size_t turn;            /* index of what is merged next */
+    kheap_cached_t of[KHEAP_CACHED_SHORT + KHEAP_CACHED_LONGER];
 } kheap_cache_t;
+
+/*
+ * What the heap notes of a page that is a slab, at the page's place in segment->side.
+ * All zeroes: the page is none.
+ */
+typedef struct kheap_slab {
+    size_t used[KHEAP_SLAB_CELLS / KHEAP_WORD_BITS];    /* a bit for each cell: it is in use */
+    uint32_t next;              /* in the list of its class: page numbers; 0: none */
+    uint32_t previous;
+    uint16_t cell_size;         /* 0: no slab */
+    uint16_t reciprocal;        /* of its class; see kheap_slab.h */
+    uint8_t class;              /* its number: cell_size / KHEAP_ALIGN */
+    bool open;                  /* it is in the list */
+    bool first;                 /* and there the first */
+} __attribute__((aligned(16))) kheap_slab_t;
+
+static_assert(sizeof(kheap_slab_t) == SEGMENT_SIDE, "what a segment has for a page");
+
+/* The slabs of one size of cells. */
+typedef struct kheap_class {
+    size_t free;                /* cells of one word of the first slab's map that are not in
+                                   use: a bit each. Others of this word may be free, too */
+    size_t start;               /* where the cell of bit 0 is */
+    size_t *used;               /* the word */
+    size_t last_word;           /* the cells that the last word of a map has */
+    uint32_t first;             /* page numbers of those that may have room: the first is the */
+    uint32_t last;              /* one that cells are taken from; 0: none */
+    uint32_t slabs;             /* how many */
+    uint16_t cells;             /* of a slab; 0: there are no slabs of this size */
+    uint16_t words;             /* of a map, that have cells */
+    uint16_t reciprocal;
+    uint16_t patience;          /* so many buffers more before it may have a slab early */
+    bool early;                 /* it has, or had, one */
+} __attribute__((aligned(16))) kheap_class_t;
 
 /*
  * Guards: (c) constant after kheap_init  (h) heap->lock
  *
- * taken + void_bytes + bytes of all gaps = end - start; taken - used bytes are cached
+ * taken + void_bytes + bytes of all gaps = end - start
  */
 typedef struct kheap {
     splock_t lock;
+    size_t base;                /* (c) segment->base */
+    size_t slab_span;           /* (h) the segment's length; 0 if it has no notes */
+    kheap_slab_t *slab;         /* (c) segment->side; what it points at: (h) */
     segment_t *segment;         /* (c) what it points at: (h) */
     size_t start;               /* (c) the first superbuffer, gap or void */
     size_t end;                 /* (h) the superbuffer of length 0 */
     kernel_heap_gap_t *tail;    /* (h) the gap before `end`, or NULL */
     size_t trim_above;          /* (h) a longer tail is given back */
-    size_t used;                /* (h) bytes of superbuffers in use, registries included */
-    size_t taken;               /* (h) of superbuffers in use and cached */
-    size_t superbuffers;        /* (h) how many, in use and cached */
+    size_t taken;               /* (h) bytes of superbuffers: in use, cached, slabs */
+    size_t superbuffers;        /* (h) how many */
+    size_t cached;              /* (h) bytes of those that are cached */
+    size_t slabs;               /* (h) how many are slabs */
+    size_t cells;               /* (h) in use, or at hand in a class */
+    size_t cell_bytes;          /* (h) the bytes of these */
+    size_t most_slabs;          /* (h) never more */
+    size_t early_classes;       /* (h) how many have had a slab early */
     size_t voids;               /* (h) how many */
     size_t void_bytes;          /* (h) */
-    size_t peak_used;           /* (h) */
+    size_t peak_taken;          /* (h) */
     size_t peak_segment;        /* (h) */
     size_t misuses;             /* (h) reported so far */
     gaptree_t tree;             /* (h) every gap but the tail */
     size_t overwritten;         /* (h) what a call found written to while it was free, until it
                                    reports that; 0: nothing */
     size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
+    kheap_class_t class[KHEAP_CLASSES + 1];     /* (h) by the size of a cell / KHEAP_ALIGN */
     kheap_cache_t cache;        /* (h) */
 } kheap_t;
 
 /* What a heap knows about itself. Bytes, unless the name says otherwise. */
 typedef struct kheap_stat {
     size_t segment;             /* mapped now */
-    size_t used;                /* in superbuffers in use, their registries included */
+    size_t used;                /* in cells, and superbuffers with their registries, in use */
     size_t cached;              /* in cached superbuffers, theirs included */
+    size_t slab_free;           /* in slabs, and in no cell in use */
     size_t free;                /* in gaps */
     size_t largest_gap;         /* the segment can grow beyond it */
     size_t tail;                /* the gap that ends the segment; can be given back */
     size_t void_bytes;
-    size_t superbuffer_count;   /* in use */
+    size_t buffer_count;        /* in use: superbuffers and cells */
+    size_t cell_count;          /* of these, cells */
+    size_t slab_count;
     size_t cached_count;
     size_t gap_count;
     size_t void_count;
-    size_t peak_used;
+    size_t peak_taken;          /* the most that was used, cached and in slabs at once */
     size_t peak_segment;
     size_t misuse_count;
     size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at */
@@ -194,6 +259,7 @@ size_t kheap_flush(kheap_t *heap);
 typedef enum kheap_tunable {
     KHEAP_TUNE_CACHE_BYTES,     /* so many bytes are cached at most */
     KHEAP_TUNE_CACHE_COUNT,     /* so many superbuffers of each length; 0: nothing is cached */
+    KHEAP_TUNE_SLABS,           /* so many slabs at most; those that there are stay */
 } kheap_tunable_t;
 
 /*

@@ -94,6 +94,14 @@ static ALWAYS_INLINE void unlock(kheap_t *heap, const char *call, const void *bu
 
 /* --- Free space --- */
 
+/* The length of the superbuffer for so many bytes. */
+static ALWAYS_INLINE size_t length_for(size_t size)
+{
+    size_t length = align_up(size + REGISTRY, KHEAP_GRANULE);
+
+    return KHEAP_GRANULE < SMALLEST && length < SMALLEST ? SMALLEST : length;
+}
+
 /*
  * Take a gap or void out of its tree, or the tail; the figures follow.
  *
@@ -136,11 +144,23 @@ static ALWAYS_INLINE void put_free(kheap_t *heap, size_t block, size_t length, b
         gaptree_insert(&heap->tree, gap, ring);
 }
 
-static ALWAYS_INLINE void count_used(kheap_t *heap, size_t used)
+/* A superbuffer is there, or no more. */
+static ALWAYS_INLINE void count_in(kheap_t *heap, size_t length)
 {
-    heap->used = used;
-    if (UNLIKELY(used > heap->peak_used))
-        heap->peak_used = used;
+    heap->superbuffers++;
+    heap->taken += length;
+    if (UNLIKELY(heap->taken > heap->peak_taken))
+        heap->peak_taken = heap->taken;
+    if (length <= KHEAP_CACHED_LENGTH)
+        heap->cache.of[length / KHEAP_GRANULE].taken++;
+}
+
+static ALWAYS_INLINE void count_out(kheap_t *heap, size_t length)
+{
+    heap->superbuffers--;
+    heap->taken -= length;
+    if (length <= KHEAP_CACHED_LENGTH)
+        heap->cache.of[length / KHEAP_GRANULE].taken--;
 }
 
 /*
@@ -157,10 +177,7 @@ static ALWAYS_INLINE void *carve(kheap_t *heap, size_t block, size_t whole, size
     else
         *block_word(block + length) &= ~BLOCK_AFTER_FREE;
     *block_word(block) = superbuffer_word(block, length) | flags;
-
-    heap->superbuffers++;
-    heap->taken += length;
-    count_used(heap, heap->used + length);
+    count_in(heap, length);
     return buffer_of(block);
 }
 
@@ -215,96 +232,139 @@ static ALWAYS_INLINE bool around_sound(const kheap_t *heap, size_t block, size_t
 }
 
 /*
- * The length of the superbuffer here, or 0 if there is none or if the words
- * around it, which freeing it will use, are damaged.
+ * The length of the superbuffer here, or 0: there is none.
  *
  * => cached: BLOCK_CACHED if it is to be cached, 0 if it is to be in use
  */
-static ALWAYS_INLINE size_t sound_length(const kheap_t *heap, size_t block, size_t cached)
+static ALWAYS_INLINE size_t length_here(const kheap_t *heap, size_t block, size_t cached)
 {
     size_t left = heap->end - block;
 
+    if (KHEAP_LEVEL == 0)
+        return *block_word(block) & BLOCK_LENGTH;
     if ((block + REGISTRY) % KHEAP_ALIGN != 0 || left > heap->end - heap->start)
         return 0;
     size_t word = *block_word(block);
     size_t length = word & BLOCK_LENGTH;
-    if (!(cached != 0 ? cached_sound(block, word) : superbuffer_sound(block, word))
-        || length > left)
-        return 0;
+    bool sound = cached != 0 ? cached_sound(block, word) : superbuffer_sound(block, word);
 
+    return sound && length <= left ? length : 0;
+}
+
+/* Are the words around a superbuffer sound, which merging it will use? */
+static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, size_t length)
+{
     size_t next = block + length;
-    size_t next_word = *block_word(next);
-    if (LIKELY((next_word & BLOCK_SUPERBUFFER) != 0)) {
-        if (!word_sound(next, next_word, BLOCK_AFTER_FREE | BLOCK_VOID, 0)
-            || (next_word & BLOCK_LENGTH) > left - length)
-            return 0;
-        if (LIKELY((word & BLOCK_AFTER_FREE) == 0))
-            return length;
+
+    if (KHEAP_LEVEL == 0)
+        return true;
+    size_t word = *block_word(next);
+    if (LIKELY((word & BLOCK_SUPERBUFFER) != 0)) {
+        if (!word_sound(next, word, BLOCK_AFTER_FREE, 0)
+            || (word & BLOCK_LENGTH) > heap->end - next)
+            return false;
+        if (LIKELY((*block_word(block) & BLOCK_AFTER_FREE) == 0))
+            return true;
     }
-    return around_sound(heap, block, length) ? length : 0;
+    return around_sound(heap, block, length);
+}
+
+/* The length of a superbuffer that can be merged, or 0. => cached: as above */
+static ALWAYS_INLINE size_t sound_length(const kheap_t *heap, size_t block, size_t cached)
+{
+    size_t length = length_here(heap, block, cached);
+
+    return length != 0 && neighbours_sound(heap, block, length) ? length : 0;
 }
 
 /* --- The cache --- */
+
+/* The place of a length in the table. => one of the greater ones may be another's now */
+static ALWAYS_INLINE kheap_cached_t *cached_of(kheap_cache_t *cache, size_t length)
+{
+    size_t index = length / KHEAP_GRANULE;
+
+    if (UNLIKELY(length > KHEAP_CACHED_LENGTH))
+        index = KHEAP_CACHED_SHORT + (index + index / 16) % KHEAP_CACHED_LONGER;
+    return &cache->of[index];
+}
+
+/* Make the place of a length free for another one, at the second call in a row. => false: no */
+bool kheap_cache_contest(kheap_t *heap, kheap_cached_t *same);
+
+/* Merge one or two others, for `length` bytes. => false: that did not do */
+bool kheap_cache_room(kheap_t *heap, size_t length);
 
 /* Cache a superbuffer in use. => false: there is no room for it */
 static ALWAYS_INLINE bool cache_put(kheap_t *heap, size_t block, size_t length)
 {
     kheap_cache_t *cache = &heap->cache;
-
-    if (length > KHEAP_CACHED_LENGTH)
-        return false;
-    kheap_cached_t *same = &cache->of[length / KHEAP_GRANULE];
+    kheap_cached_t *same = cached_of(cache, length);
     size_t count = same->count;
-    size_t used = heap->used - length;
-    if (count >= cache->most_count || used + cache->most_bytes < heap->taken)
+
+    if (UNLIKELY(same->length != length)) {
+        if (count != 0 && !kheap_cache_contest(heap, same))
+            return false;
+        same->length = length;
+        count = 0;
+    }
+    if (UNLIKELY(count >= cache->most_count))
         return false;
+    if (UNLIKELY(heap->cached + length > cache->most_bytes)) {
+        if (!kheap_cache_room(heap, length))
+            return false;
+        count = same->count;
+    }
+    same->contested = 0;
     fill(buffer_of(block), FILL_FREED, length - REGISTRY);
     *block_word(block) |= BLOCK_CACHED;
     same->block[count] = block;
     same->count = count + 1;
-    heap->used = used;
+    heap->cached += length;
     return true;
 }
 
 /*
  * A cached superbuffer of this length, in use again. => NULL: none
  *
- * => length is at most KHEAP_CACHED_LENGTH
  * => one whose registry is damaged stays and is heap->overwritten
  */
 static ALWAYS_INLINE void *cache_take(kheap_t *heap, size_t length)
 {
-    kheap_cached_t *same = &heap->cache.of[length / KHEAP_GRANULE];
+    kheap_cached_t *same = cached_of(&heap->cache, length);
     size_t count = same->count;
 
-    if (count == 0)
+    if (count == 0 || UNLIKELY(same->length != length))
         return NULL;
     size_t block = same->block[count - 1];
     size_t word = *block_word(block);
-    if (UNLIKELY(!cached_sound(block, word) || (word & BLOCK_LENGTH) != length)) {
+    if (KHEAP_LEVEL != 0
+        && UNLIKELY(!cached_sound(block, word) || (word & BLOCK_LENGTH) != length)) {
         heap->overwritten = block;
         heap->overwritten_cached = block + REGISTRY;
         return NULL;
     }
     *block_word(block) = word ^ BLOCK_CACHED;
     same->count = count - 1;
-    count_used(heap, heap->used + length);
+    heap->cached -= length;
     return buffer_of(block);
-}
-
-static ALWAYS_INLINE size_t cached_bytes(const kheap_t *heap)
-{
-    return heap->taken - heap->used;
 }
 
 /* How many superbuffers are cached: adds up the lengths. */
 size_t kheap_cached_count(const kheap_t *heap);
 
 /* Is this superbuffer in the cache, if its length is `length`? => at most KHEAP_CACHED_COUNT */
-bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length);
+bool kheap_is_cached(kheap_t *heap, size_t block, size_t length);
 
 /* Merge all that is cached. => the bytes; what is damaged stays and is heap->overwritten */
 size_t kheap_merge_cached(kheap_t *heap);
+
+/*
+ * Merge at most `count`, others at each call, and no more once so many gaps were looked at.
+ *
+ * => false: there is nothing to be merged
+ */
+bool kheap_merge_some(kheap_t *heap, size_t count, size_t most_visited);
 
 /*
  * Merge what is cached between the end of a superbuffer and block + length, if
@@ -313,6 +373,13 @@ size_t kheap_merge_cached(kheap_t *heap);
 void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length);
 
 /* --- The segment --- */
+
+/*
+ * A buffer out of free space, or of a longer segment. => NULL: no memory
+ *
+ * => align is a power of two, not below KHEAP_ALIGN
+ */
+void *kheap_take_aligned(kheap_t *heap, size_t align, size_t length);
 
 /* The bytes of the tail, or of the void that ends the segment. */
 static inline size_t free_at_end(const kheap_t *heap)

@@ -11,6 +11,8 @@
  *           |                                   |  RAM, virtual = physical
  *  C0000000 +-----------------------------------+ SEGMENT_BASE
  *           | kernel segment: the kmalloc heap  |
+ *  CFD00000 +-----------------------------------+ SEGMENT_SIDE_BASE
+ *           | the heap's notes of its pages     |
  *  D0000000 +-----------------------------------+ FRAME_TABLE_BASE
  *           | frame table                       |
  *  D0800000 +-----------------------------------+ TABLE_WINDOW_BASE
@@ -62,7 +64,9 @@
 #define KERNEL_BASE ((size_t)KERNEL_BIAS + 0xc0000000u)
 
 #define SEGMENT_BASE          (KERNEL_BASE + 0x00000000u)
-#define SEGMENT_END           (KERNEL_BASE + 0x10000000u)
+#define SEGMENT_END           (KERNEL_BASE + 0x0fd00000u)
+#define SEGMENT_SIDE_BASE     (KERNEL_BASE + 0x0fd00000u)
+#define SEGMENT_SIDE_END      (KERNEL_BASE + 0x10000000u)
 #define FRAME_TABLE_BASE      (KERNEL_BASE + 0x10000000u)
 #define FRAME_TABLE_END       (KERNEL_BASE + 0x10800000u)
 #define TABLE_WINDOW_BASE     (KERNEL_BASE + 0x10800000u)

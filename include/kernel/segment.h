@@ -9,11 +9,16 @@
 
 #include <kernel/types.h>
 
+#define SEGMENT_SIDE 48u
+
 typedef struct segment segment_t;
 struct segment {
     size_t base;        /* constant; a multiple of PAGE_SIZE */
     size_t length;      /* bytes mapped now; a multiple of PAGE_SIZE */
     size_t limit;       /* constant; the length it can never pass */
+    void *side;         /* constant: the heap's notes, SEGMENT_SIDE bytes for each page mapped, in
+                           order; zeroes when a page is mapped the first time, and after it
+                           was given back as the heap left them, or zeroes. NULL: there are none */
 
     /*
      * Map page_count more pages at base + length, contents undefined.

@@ -5,7 +5,7 @@
  *      +-------------+---------------------------+---+---+---+---+
  *      | check bits  | length / 16               | C | V | P | S |
  *      +-------------+---------------------------+---+---+---+---+
- *  S superbuffer (a gap or a void has 0)    V void
+ *  S superbuffer (a gap or a void has 0)    V void; with S: a slab, see kheap_slab.h
  *  P the neighbour before is a gap or a void, whose last word is its length
  *  C cached: freed and not merged yet; S is set too, and the check bits are right
  *  check bits: a hash of address and length, in superbuffers only: 22 bits on
@@ -23,6 +23,7 @@
 #define BLOCK_SUPERBUFFER ((size_t)1)
 #define BLOCK_AFTER_FREE  ((size_t)2)
 #define BLOCK_VOID        ((size_t)4)
+#define BLOCK_SLAB        BLOCK_VOID
 #define BLOCK_CACHED      ((size_t)8)
 #define BLOCK_LENGTH      ((((size_t)1 << KHEAP_LENGTH_BITS) - 1) & ~(size_t)(KHEAP_ALIGN - 1))
 #define HASH_FACTOR       ((size_t)0x9e3779b97f4a7c15ull)
@@ -94,6 +95,12 @@ static ALWAYS_INLINE bool cached_sound(size_t block, size_t word)
 {
     return word_sound(block, word, BLOCK_SUPERBUFFER | BLOCK_VOID | BLOCK_CACHED,
                       BLOCK_SUPERBUFFER | BLOCK_CACHED);
+}
+
+/* Is it one of any kind? */
+static ALWAYS_INLINE bool any_sound(size_t block, size_t word)
+{
+    return word_sound(block, word, BLOCK_SUPERBUFFER, BLOCK_SUPERBUFFER);
 }
 
 /* Is this a gap or a void within the heap, with the same length at both ends? */

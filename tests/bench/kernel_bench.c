@@ -27,6 +27,7 @@ enum {
     LARGE_PAGES = 512,          /* a block of the page allocator */
     CLEAR_PAGE_COST = 1029,     /* instructions to clear a page of the frame table */
     HEAP_GAPS = 32,             /* in the heap, of as many lengths */
+    HEAP_GENERAL = 8,           /* lengths that the cache has room for */
 };
 
 #define LARGE_SIZE  (LARGE_PAGES * PAGE_SIZE)
@@ -482,19 +483,27 @@ static const char *measure_space(void)
 
 /* ---- the heap */
 
-/* kmalloc and kfree of `count` sizes, one after the other */
-static cost_t heap_pairs(size_t size, size_t step, size_t count)
+static NOINLINE uint64_t heap_pair(size_t size)
 {
     begin();
+    kfree(kmalloc(size));
+    return end().ticks;
+}
+
+/* kmalloc and kfree of `count` sizes, one after the other. => their instructions, no loop's */
+static uint64_t heap_pairs(size_t size, size_t step, size_t count)
+{
+    uint64_t ticks = 0;
+
     for (size_t i = 0; i < count; i++)
-        kfree(kmalloc(size + i * step));
-    return end();
+        ticks += heap_pair(size + i * step);
+    return ticks;
 }
 
 /*
- * Small: 16 to 512 bytes, each size freed before, and room enough that the cache is
- * not merged. General: 1,200 to 7,400 bytes, each
- * out of a gap that is cut for it, and grows together again:
+ * cell: one size, in use often enough for a slab. small: 16 to 512 bytes, each size freed
+ * before. general: 1,200 to 2,600 bytes, freed before, too. tree: 1,200 to 7,400 bytes,
+ * without the cache, each out of a gap that is cut for it, and grows together again:
  *
  *     |......W........W..........W ...      gaps of 1,500 bytes and, each, 200 more
  */
@@ -504,9 +513,11 @@ static const char *measure_heap(void)
     void *wall[HEAP_GAPS];
     size_t made = 0;
 
-    kfree(kmalloc(16 * PAGE_SIZE));     /* the segment stays so long */
+    kfree(kmalloc(64 * PAGE_SIZE));     /* the segment stays so long */
+    heap_pairs(64, 0, 2 * HEAP_GAPS);
+    print_tenths("heap.cell.pair", "", heap_pairs(64, 0, HEAP_GAPS), HEAP_GAPS);
     heap_pairs(16, 16, HEAP_GAPS);
-    print_tenths("heap.small.pair", "", heap_pairs(16, 16, HEAP_GAPS).ticks, HEAP_GAPS);
+    print_tenths("heap.small.pair", "", heap_pairs(16, 16, HEAP_GAPS), HEAP_GAPS);
     for (size_t i = 0; i < HEAP_GAPS; i++) {
         gap[i] = kmalloc(1500 + i * 200);
         wall[i] = kmalloc(100);
@@ -514,7 +525,11 @@ static const char *measure_heap(void)
     }
     for (size_t i = 0; i < HEAP_GAPS; i++)
         kfree(gap[i]);
-    print_tenths("heap.general.pair", "", heap_pairs(1200, 200, HEAP_GAPS).ticks, HEAP_GAPS);
+    heap_pairs(1200, 200, HEAP_GENERAL);
+    print_tenths("heap.general.pair", "", heap_pairs(1200, 200, HEAP_GENERAL), HEAP_GENERAL);
+    kheap_tune(&kernel_heap, KHEAP_TUNE_CACHE_COUNT, 0);
+    print_tenths("heap.tree.pair", "", heap_pairs(1200, 200, HEAP_GAPS), HEAP_GAPS);
+    kheap_tune(&kernel_heap, KHEAP_TUNE_CACHE_COUNT, KHEAP_CACHED_COUNT);
     for (size_t i = 0; i < HEAP_GAPS; i++)
         kfree(wall[i]);
     return made == HEAP_GAPS ? NULL : "there is no memory for buffers";

@@ -242,7 +242,7 @@ static void take_account(account_t *account)
     if (machine.level >= FAKE_PHYSICAL)
         memcpy(account->owner, physical_figures()->owner, sizeof(account->owner));
     account->heap_used = heap.used;
-    account->heap_count = heap.superbuffer_count;
+    account->heap_count = heap.buffer_count;
 }
 
 void fake_machine_set_baseline(void)

@@ -46,15 +46,21 @@ segment_t *fake_segment_init(fake_segment_t *fake, size_t limit)
     void *base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     ASSERT(base != MAP_FAILED);
+    void *side = mmap(NULL, limit / PAGE_SIZE * SEGMENT_SIDE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ASSERT(side != MAP_FAILED);
     *fake = (fake_segment_t){
-        .segment = { .base = (size_t)base, .limit = limit, .extend = extend, .shrink = shrink },
+        .segment = { .base = (size_t)base, .limit = limit, .side = side, .extend = extend,
+                     .shrink = shrink },
     };
     return &fake->segment;
 }
 
 void fake_segment_destroy(fake_segment_t *fake)
 {
-    if (fake->segment.limit != 0)
+    if (fake->segment.limit != 0) {
         munmap((void *)fake->segment.base, fake->segment.limit);
+        munmap(fake->segment.side, fake->segment.limit / PAGE_SIZE * SEGMENT_SIDE);
+    }
     fake->segment.limit = 0;
 }

@@ -60,7 +60,7 @@ TEST(kheap_cache_serves_the_last_one_of_a_length)
     CHECK_EQ(stat_of().cached_count, 4);
     CHECK_EQ(stat_of().cached, 4 * 256 + KHEAP_GRANULE);
     CHECK_EQ(stat_of().used, used - stat_of().cached);
-    CHECK_EQ(stat_of().superbuffer_count, 4);
+    CHECK_EQ(stat_of().buffer_count, 4);
     CHECK_EQ(stat_of().gap_count, gaps);        /* nothing was merged */
     CHECK_EQ(stat_of().last_visited_count, 0);
 
@@ -73,7 +73,7 @@ TEST(kheap_cache_serves_the_last_one_of_a_length)
     CHECK(buffer_of(256 + KHEAP_GRANULE) == longer);
     CHECK_EQ(stat_of().cached_count, 0);
     CHECK_EQ(stat_of().used, used + 256 - KHEAP_GRANULE);
-    CHECK_EQ(stat_of().peak_used, used + 256 - KHEAP_GRANULE);
+    CHECK_EQ(stat_of().peak_taken, used + 256 - KHEAP_GRANULE);
     CHECK_OK(kheap_check(&heap));
     free_all(buffer, 3);
     free_all(wall, 3);
@@ -89,9 +89,9 @@ TEST(kheap_cache_counts_to_a_new_peak)
     char *a = buffer_of(256);
     kheap_free(&heap, a);
     char *b = buffer_of(512);
-    CHECK_EQ(stat_of().peak_used, 512);
+    CHECK_EQ(stat_of().peak_taken, 768);
     CHECK(buffer_of(256) == a);
-    CHECK_EQ(stat_of().peak_used, 768);
+    CHECK_EQ(stat_of().peak_taken, 768);
     kheap_free(&heap, a);
     kheap_free(&heap, b);
     check_cached_empty();
@@ -547,6 +547,8 @@ TEST(kheap_check_notices_damage_to_the_cache)
     kheap_free(&heap, c);
     CHECK_OK(kheap_check(&heap));
     CHECK_NOTICES(heap.taken, heap.taken + 16);
+    CHECK_NOTICES(heap.cached, heap.cached + 16);
+    CHECK_NOTICES(same->length, same->length + KHEAP_GRANULE);
     CHECK_NOTICES(heap.cache.most_bytes, (size_t)767);
     CHECK_NOTICES(heap.cache.most_count, (size_t)0);
     CHECK_NOTICES(same->count, (size_t)0);
@@ -576,7 +578,7 @@ TEST(kheap_log_shows_what_is_cached)
     printk_set_output(output);
     CHECK(strstr(log_text, " 256 cached superbuffer\n") != NULL);
     CHECK(strstr(log_text, "  1 cached: 256 bytes\n") != NULL);
-    CHECK(strstr(log_text, "  1 superbuffers: 256 bytes") != NULL);
+    CHECK(strstr(log_text, "  1 buffers: 256 bytes") != NULL);
     kheap_free(&heap, wall);
     check_cached_empty();
 }

@@ -283,7 +283,7 @@ TEST(task_without_memory_loses_nothing)
         kheap_trim(&kernel_heap, 0);
         kheap_stat(&kernel_heap, &after);
         CHECK_EQ(memcmp(owner, physical_figures()->owner, sizeof(owner)), 0);
-        CHECK_EQ(after.superbuffer_count, before.superbuffer_count);
+        CHECK_EQ(after.buffer_count, before.buffer_count);
         CHECK_OK(mspace_check(kMMU.kspace));
     }
     CHECK(refused >= 5);    /* a stack of two, a directory, a table, a page of stack */

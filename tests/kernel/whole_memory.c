@@ -165,7 +165,7 @@ TEST(whole_memory_as_buffers)
     CHECK_OK(kheap_check(&kernel_heap));
     kheap_trim(&kernel_heap, 0);
     kheap_stat(&kernel_heap, &after);
-    CHECK_EQ(after.superbuffer_count, before.superbuffer_count);
+    CHECK_EQ(after.buffer_count, before.buffer_count);
     CHECK_EQ(after.used, before.used);
     CHECK(after.gap_count <= before.gap_count + 1);
     CHECK(after.segment <= before.segment + PAGE_SIZE);

@@ -153,7 +153,7 @@ static const char *empty(void)
         return trouble;
     kheap_trim(&grove_heap, 0);
     kheap_stat(&grove_heap, &stat);
-    if (stat.superbuffer_count != 0 || stat.used != 0 || stat.misuse_count != 0)
+    if (stat.buffer_count != 0 || stat.used != 0 || stat.misuse_count != 0)
         return "superbuffers are left after all is freed";
     if (stat.segment != 0 || stat.gap_count != 0)
         return "the segment is not given back whole";

@@ -77,9 +77,15 @@ void target_new_heap(bool keep)
 
         if (base == MAP_FAILED)
             panic("no %u bytes of address space", RESERVED);
-        segment = (segment_t){ .base = (size_t)base, .limit = RESERVED, .extend = extend,
-                               .shrink = shrink };
+        void *side = mmap(NULL, RESERVED / PAGE_SIZE * SEGMENT_SIDE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (side == MAP_FAILED)
+            panic("no address space for the notes of pages");
+        segment = (segment_t){ .base = (size_t)base, .limit = RESERVED, .side = side,
+                               .extend = extend, .shrink = shrink };
     }
+    memset(segment.side, 0, (segment.length >> PAGE_SHIFT) * SEGMENT_SIDE);
     segment.length = 0;
     kheap_init(&grove_heap, &segment);
 }
