@@ -35,6 +35,8 @@ HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard test
 HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
               $(filter-out $(HOST_TESTS:%=tests/host/%.c),$(wildcard tests/host/*.c))
 USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/mmbench.c)))
+PRELOAD_SRC := $(wildcard tests/preload/*.c mm/kheap*.c mm/gaptree*.c) \
+               tests/host/reserved_segment.c kernel/lib/printk.c
 TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -131,6 +133,9 @@ check:
 	CFLAGS='$(KERNEL_FLAGS)' HOST_CFLAGS='$(HOST_FLAGS)' tools/check-style || status=1; \
 	exit $$status
 
+## malloc for Linux programs, to be preloaded: build/libgrove-malloc.so, and -malloc32.so
+preload: $(B)/libgrove-malloc.so $(B)/libgrove-malloc32.so
+
 ## install what is missing to build and test
 deps:
 	@tools/deps
@@ -145,7 +150,8 @@ help:
 	      /^[a-z-]+:/ && what { sub(/:.*/, ""); printf "  make %-10s %s\n", $$0, what } \
 	      { what = "" }' Makefile
 
-.PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover check deps clean help FORCE
+.PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover \
+        check preload deps clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -240,5 +246,23 @@ $(eval $(call host_tests,$(B)/host64,$(HOST64_FLAGS)))
 $(eval $(call host_tests,$(B)/host32,$(HOST32_FLAGS)))
 $(eval $(call host_tests,$(B)/coverage64,-m64 $(BIAS) $(COVER_FLAGS)))
 $(eval $(call host_tests,$(B)/coverage32,-m32 -D_FILE_OFFSET_BITS=64 $(COVER_FLAGS)))
+
+# --- The heap as a program's malloc. Bound at load and started first: ld.so calls it early.
+PRELOAD_FLAGS := -O2 -fno-builtin -fPIC -fvisibility=hidden $(HOST_FLAGS)
+
+define preload  # LIBRARY DIRECTORY FLAGS
+$(call flags_file,$2/flags,$(CC) $3 $(PRELOAD_FLAGS))
+$(call flags_file,$2/objects,$(PRELOAD_SRC))
+
+$2/%.c.o: %.c $2/flags Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $3 $(PRELOAD_FLAGS) $$(DEPEND) -c $$< -o $$@
+
+$1: $(PRELOAD_SRC:%=$2/%.o) $2/objects
+	$$(call say,LD)$$(CC) $3 -shared -Wl,-z,defs,-z,now,-z,initfirst $$(filter %.o,$$^) -o $$@
+DEPENDENCIES += $(PRELOAD_SRC:%=$2/%.o.d)
+endef
+$(eval $(call preload,$(B)/libgrove-malloc.so,$(B)/preload64,-m64))
+$(eval $(call preload,$(B)/libgrove-malloc32.so,$(B)/preload32,-m32 -D_FILE_OFFSET_BITS=64))
 
 -include $(KERNEL_OBJ:%=%.d) $(USER:%=%.d) $(DEPENDENCIES)
