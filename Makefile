@@ -37,6 +37,7 @@ HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
 USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/mmbench.c)))
 PRELOAD_SRC := $(wildcard tests/preload/*.c mm/kheap*.c mm/gaptree*.c) \
                tests/host/reserved_segment.c kernel/lib/printk.c
+PRELOAD_USERS := $(patsubst tests/preload/programs/%.c,%,$(wildcard tests/preload/programs/*.c))
 TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -98,7 +99,8 @@ test: deps
 
 # Everything that the tests run.
 tests: $(B)/grove.elf $(B)/grove.iso $(USER) \
-       $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%)
+       $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%) \
+       preload $(PRELOAD_USERS:%=$(B)/preload64/%) $(PRELOAD_USERS:%=$(B)/preload32/%)
 
 ## what memory operations cost in instructions, in a release build: GROUPS='sys fault'
 bench: deps
@@ -260,6 +262,9 @@ $2/%.c.o: %.c $2/flags Makefile
 
 $1: $(PRELOAD_SRC:%=$2/%.o) $2/objects
 	$$(call say,LD)$$(CC) $3 -shared -Wl,-z,defs,-z,now,-z,initfirst $$(filter %.o,$$^) -o $$@
+
+$(PRELOAD_USERS:%=$2/%): $2/%: tests/preload/programs/%.c $2/flags Makefile
+	$$(call say,CC)$$(CC) $3 -O2 -std=gnu11 -g -fno-builtin -pthread -Wall -Wextra -Werror $$< -o $$@
 DEPENDENCIES += $(PRELOAD_SRC:%=$2/%.o.d)
 endef
 $(eval $(call preload,$(B)/libgrove-malloc.so,$(B)/preload64,-m64))
