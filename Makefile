@@ -3,6 +3,7 @@
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+CLANG  ?= clang
 NM     ?= nm
 NASM   ?= nasm
 QEMU   ?= qemu-system-i386
@@ -13,12 +14,13 @@ DEBUG  ?= 1
 JOBS   ?= $(shell nproc)
 V      ?=
 # The machine of run and debug. The one test to run. The groups of mmbench, of bench-heap
-# the traces (none: all).
+# the traces (none: all). Seconds of fuzzing.
 MEMORY ?= 64M
 CPU    ?= max
 PAGING ?=
 APPEND ?=
 T      ?=
+FUZZ   ?= 600
 GROUPS ?= cal sys mmap fault mprotect brk vma
 TRACES ?=
 export CC QEMU JOBS
@@ -38,6 +40,9 @@ USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c test
 PRELOAD_SRC := $(wildcard tests/preload/*.c mm/kheap*.c mm/gaptree*.c) \
                tests/host/reserved_segment.c kernel/lib/printk.c
 PRELOAD_USERS := $(patsubst tests/preload/programs/%.c,%,$(wildcard tests/preload/programs/*.c))
+FUZZERS    := $(B)/fuzz/heap $(B)/fuzz/debug $(B)/fuzz/voids
+FUZZ_SRC   := $(wildcard tests/fuzz/*.c mm/kheap*.c mm/gaptree*.c) tests/host/fake_segment.c \
+              kernel/lib/printk.c
 TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -122,6 +127,13 @@ soak: deps
 	@$(SUBMAKE) tests
 	@tools/soak $(SOAK)
 
+## libFuzzer's calls to the heap, beside a model of it: FUZZ='seconds'
+fuzz: deps
+	@$(SUBMAKE) fuzzers
+	@tools/fuzz $(FUZZ)
+
+fuzzers: $(FUZZERS)
+
 ## lines and branches of mm/ that the host tests reach, 64- and 32-bit
 coverage: deps
 	@$(SUBMAKE) cover
@@ -135,7 +147,7 @@ check:
 	CFLAGS='$(KERNEL_FLAGS)' HOST_CFLAGS='$(HOST_FLAGS)' tools/check-style || status=1; \
 	exit $$status
 
-## malloc for Linux programs, to be preloaded: build/libgrove-malloc.so, and -malloc32.so
+## the heap as a malloc for Linux programs: build/libgrove-malloc.so, libgrove-malloc32.so
 preload: $(B)/libgrove-malloc.so $(B)/libgrove-malloc32.so
 
 ## install what is missing to build and test
@@ -153,7 +165,7 @@ help:
 	      { what = "" }' Makefile
 
 .PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover \
-        check preload deps clean help FORCE
+        check preload fuzz fuzzers deps clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -269,5 +281,28 @@ DEPENDENCIES += $(PRELOAD_SRC:%=$2/%.o.d)
 endef
 $(eval $(call preload,$(B)/libgrove-malloc.so,$(B)/preload64,-m64))
 $(eval $(call preload,$(B)/libgrove-malloc32.so,$(B)/preload32,-m32 -D_FILE_OFFSET_BITS=64))
+
+# --- The heap's fuzzers, by clang. The model is not what new inputs are to reach, and words are
+# not compared with inputs: there are none to be guessed.
+FUZZ_FLAGS := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all \
+              $(filter-out -DDEBUG,$(HOST_FLAGS))
+FUZZ_REACH := -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp
+
+define fuzzer  # BINARY DIRECTORY FLAGS
+$(call flags_file,$2/flags,$(CLANG) $(FUZZ_FLAGS) $(FUZZ_REACH) $3)
+$(call flags_file,$2/objects,$(FUZZ_SRC))
+
+$2/%.c.o: %.c $2/flags Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CLANG)$$(CLANG) $(FUZZ_FLAGS) $3 $$(DEPEND) -c $$< -o $$@ \
+	    $$(if $$(filter mm/% tests/fuzz/heap.c,$$<),$(FUZZ_REACH))
+
+$1: $(FUZZ_SRC:%=$2/%.o) $2/objects
+	$$(call say,LD)$$(CLANG) -fsanitize=fuzzer,address,undefined $$(filter %.o,$$^) -o $$@
+DEPENDENCIES += $(FUZZ_SRC:%=$2/%.o.d)
+endef
+$(eval $(call fuzzer,$(B)/fuzz/heap,$(B)/fuzz/heap.build,))
+$(eval $(call fuzzer,$(B)/fuzz/debug,$(B)/fuzz/debug.build,-DDEBUG))
+$(eval $(call fuzzer,$(B)/fuzz/voids,$(B)/fuzz/voids.build,-DKHEAP_NO_VOID=0))
 
 -include $(KERNEL_OBJ:%=%.d) $(USER:%=%.d) $(DEPENDENCIES)
