@@ -105,7 +105,8 @@ test: deps
 # Everything that the tests run.
 tests: $(B)/grove.elf $(B)/grove.iso $(USER) \
        $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%) \
-       preload $(PRELOAD_USERS:%=$(B)/preload64/%) $(PRELOAD_USERS:%=$(B)/preload32/%)
+       preload $(PRELOAD_USERS:%=$(B)/preload64/%) $(PRELOAD_USERS:%=$(B)/preload32/%) \
+       $(FUZZERS)
 
 ## what memory operations cost in instructions, in a release build: GROUPS='sys fault'
 bench: deps
