@@ -186,7 +186,7 @@ static __attribute__((constructor)) void start(int argc, char **argv, char **env
             read_words(*environment + sizeof(VARIABLE));
     }
     if (process.full && choose_full() != 0)
-        say(VARIABLE ": full: this heap has no such level");
+        say(VARIABLE ": full: refused by the heap");
     if (process.stat)
         process.stderr_kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_FROM);
     process_heap_leave();

@@ -82,6 +82,8 @@ malloc malloc_usable_size memalign posix_memalign pvalloc realloc reallocarray v
     ok "$bits-bit: an unknown word: the program runs" test $? = 0
     matches "$bits-bit: an unknown word is refused" ': no such word: nonsense$'
     matches "$bits-bit: the next word counts" "$sound"
+    on_grove $bits full,stat build/preload$bits/early
+    matches "$bits-bit: full is refused while the heap has no levels" ': full: refused by the heap$'
 done
 
 finish
