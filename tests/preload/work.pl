@@ -23,8 +23,8 @@ delete @table{grep { /3$/ } keys %table};
 print 'hash ', checksum(join '', map { "$_@{$table{$_}}" } sort keys %table), "\n";
 
 my @sorted = sort { $a->{key} cmp $b->{key} || $a->{value} <=> $b->{value} }
-    map { my $value = number(); { key => $value % 5000, value => $value, text => 't' x ($value % 90) } }
-    1 .. 30000;
+    map { my $value = number();
+          +{ key => $value % 5000, value => $value, text => 't' x ($value % 90) } } 1 .. 30000;
 print 'sort ', checksum(join ',', map { "$_->{key}:$_->{text}" } @sorted), "\n";
 
 my $text = join ' ', map { sprintf '%x-%d@%d.example', number(), number() % 77, number() % 13 }
