@@ -3,6 +3,7 @@
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+CLANG  ?= clang
 NM     ?= nm
 NASM   ?= nasm
 QEMU   ?= qemu-system-i386
@@ -13,12 +14,13 @@ DEBUG  ?= 1
 JOBS   ?= $(shell nproc)
 V      ?=
 # The machine of run and debug. The one test to run. The groups of mmbench, of bench-heap
-# the traces (none: all).
+# the traces (none: all). Seconds of fuzzing.
 MEMORY ?= 64M
 CPU    ?= max
 PAGING ?=
 APPEND ?=
 T      ?=
+FUZZ   ?= 600
 GROUPS ?= cal sys mmap fault mprotect brk vma
 TRACES ?=
 export CC QEMU JOBS
@@ -35,6 +37,12 @@ HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard test
 HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
               $(filter-out $(HOST_TESTS:%=tests/host/%.c),$(wildcard tests/host/*.c))
 USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c tests/bench/mmbench.c)))
+PRELOAD_SRC := $(wildcard tests/preload/*.c mm/kheap*.c mm/gaptree*.c) \
+               tests/host/reserved_segment.c kernel/lib/printk.c
+PRELOAD_USERS := $(patsubst tests/preload/programs/%.c,%,$(wildcard tests/preload/programs/*.c))
+FUZZERS    := $(B)/fuzz/heap $(B)/fuzz/debug $(B)/fuzz/voids
+FUZZ_SRC   := $(wildcard tests/fuzz/*.c mm/kheap*.c mm/gaptree*.c) tests/host/fake_segment.c \
+              kernel/lib/printk.c
 TOUR       := $(B)/user/tour $(B)/user/wild
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -96,7 +104,9 @@ test: deps
 
 # Everything that the tests run.
 tests: $(B)/grove.elf $(B)/grove.iso $(USER) \
-       $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%)
+       $(HOST_TESTS:%=$(B)/host64/%) $(HOST_TESTS:%=$(B)/host32/%) \
+       preload $(PRELOAD_USERS:%=$(B)/preload64/%) $(PRELOAD_USERS:%=$(B)/preload32/%) \
+       $(FUZZERS)
 
 ## what memory operations cost in instructions, in a release build: GROUPS='sys fault'
 bench: deps
@@ -118,6 +128,13 @@ soak: deps
 	@$(SUBMAKE) tests
 	@tools/soak $(SOAK)
 
+## libFuzzer's calls to the heap, beside a model of it: FUZZ='seconds'
+fuzz: deps
+	@$(SUBMAKE) fuzzers
+	@tools/fuzz $(FUZZ)
+
+fuzzers: $(FUZZERS)
+
 ## lines and branches of mm/ that the host tests reach, 64- and 32-bit
 coverage: deps
 	@$(SUBMAKE) cover
@@ -130,6 +147,9 @@ check:
 	@status=0; tools/check-layers || status=1; \
 	CFLAGS='$(KERNEL_FLAGS)' HOST_CFLAGS='$(HOST_FLAGS)' tools/check-style || status=1; \
 	exit $$status
+
+## the heap as a malloc for Linux programs: build/libgrove-malloc.so, libgrove-malloc32.so
+preload: $(B)/libgrove-malloc.so $(B)/libgrove-malloc32.so
 
 ## install what is missing to build and test
 deps:
@@ -145,7 +165,8 @@ help:
 	      /^[a-z-]+:/ && what { sub(/:.*/, ""); printf "  make %-10s %s\n", $$0, what } \
 	      { what = "" }' Makefile
 
-.PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover check deps clean help FORCE
+.PHONY: all iso run debug gdb-port test tests bench bench-heap mutants soak coverage cover \
+        check preload fuzz fuzzers deps clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -240,5 +261,49 @@ $(eval $(call host_tests,$(B)/host64,$(HOST64_FLAGS)))
 $(eval $(call host_tests,$(B)/host32,$(HOST32_FLAGS)))
 $(eval $(call host_tests,$(B)/coverage64,-m64 $(BIAS) $(COVER_FLAGS)))
 $(eval $(call host_tests,$(B)/coverage32,-m32 -D_FILE_OFFSET_BITS=64 $(COVER_FLAGS)))
+
+# --- The heap as a program's malloc. Bound at load and started first: ld.so calls it early.
+PRELOAD_FLAGS := -O2 -fno-builtin -fPIC -fvisibility=hidden $(HOST_FLAGS)
+
+define preload  # LIBRARY DIRECTORY FLAGS
+$(call flags_file,$2/flags,$(CC) $3 $(PRELOAD_FLAGS))
+$(call flags_file,$2/objects,$(PRELOAD_SRC))
+
+$2/%.c.o: %.c $2/flags Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $3 $(PRELOAD_FLAGS) $$(DEPEND) -c $$< -o $$@
+
+$1: $(PRELOAD_SRC:%=$2/%.o) $2/objects
+	$$(call say,LD)$$(CC) $3 -shared -Wl,-z,defs,-z,now,-z,initfirst $$(filter %.o,$$^) -o $$@
+
+$(PRELOAD_USERS:%=$2/%): $2/%: tests/preload/programs/%.c $2/flags Makefile
+	$$(call say,CC)$$(CC) $3 -O2 -std=gnu11 -g -fno-builtin -pthread -Wall -Wextra -Werror $$< -o $$@
+DEPENDENCIES += $(PRELOAD_SRC:%=$2/%.o.d)
+endef
+$(eval $(call preload,$(B)/libgrove-malloc.so,$(B)/preload64,-m64))
+$(eval $(call preload,$(B)/libgrove-malloc32.so,$(B)/preload32,-m32 -D_FILE_OFFSET_BITS=64))
+
+# --- The heap's fuzzers, by clang. The model is not what new inputs are to reach, and words are
+# not compared with inputs: there are none to be guessed.
+FUZZ_FLAGS := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all \
+              $(filter-out -DDEBUG,$(HOST_FLAGS))
+FUZZ_REACH := -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp
+
+define fuzzer  # BINARY DIRECTORY FLAGS
+$(call flags_file,$2/flags,$(CLANG) $(FUZZ_FLAGS) $(FUZZ_REACH) $3)
+$(call flags_file,$2/objects,$(FUZZ_SRC))
+
+$2/%.c.o: %.c $2/flags Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CLANG)$$(CLANG) $(FUZZ_FLAGS) $3 $$(DEPEND) -c $$< -o $$@ \
+	    $$(if $$(filter mm/% tests/fuzz/heap.c,$$<),$(FUZZ_REACH))
+
+$1: $(FUZZ_SRC:%=$2/%.o) $2/objects
+	$$(call say,LD)$$(CLANG) -fsanitize=fuzzer,address,undefined $$(filter %.o,$$^) -o $$@
+DEPENDENCIES += $(FUZZ_SRC:%=$2/%.o.d)
+endef
+$(eval $(call fuzzer,$(B)/fuzz/heap,$(B)/fuzz/heap.build,))
+$(eval $(call fuzzer,$(B)/fuzz/debug,$(B)/fuzz/debug.build,-DDEBUG))
+$(eval $(call fuzzer,$(B)/fuzz/voids,$(B)/fuzz/voids.build,-DKHEAP_NO_VOID=0))
 
 -include $(KERNEL_OBJ:%=%.d) $(USER:%=%.d) $(DEPENDENCIES)

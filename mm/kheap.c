@@ -114,7 +114,7 @@ static NOINLINE void *take_cell(kheap_t *heap, size_t class)
 /* A buffer that is not at hand: a cell, or out of free space. => heap->lock is held */
 static ALWAYS_INLINE void *take_new(kheap_t *heap, size_t size)
 {
-    size_t class = class_for(size + (size == 0));
+    size_t class = class_for(size);
     void *buffer = class <= KHEAP_CLASSES ? take_cell(heap, class) : NULL;
 
     return buffer != NULL ? buffer : take_any(heap, length_for(size));
@@ -125,6 +125,7 @@ static void *take_buffer(kheap_t *heap, size_t size)
 {
     void *buffer = NULL;
 
+    size += size == 0;
     if (size <= KHEAP_CELL_LARGEST) {
         kheap_class_t *class = &heap->class[class_for(size)];
 
@@ -147,16 +148,27 @@ static NOINLINE void *alloc_new(kheap_t *heap, size_t size)
     return buffer;
 }
 
+/* Answer kmalloc(0): no class has cells of 0 bytes. => as above */
+static NOINLINE void *alloc_empty(kheap_t *heap)
+{
+    heap->tree.visited = 0;
+    void *buffer = take_buffer(heap, 1);
+
+    return hand_out(heap, buffer, usable(heap, buffer));
+}
+
 void *kheap_alloc_rest(kheap_t *heap, size_t size)
 {
     if (size <= KHEAP_CELL_LARGEST) {
         size_t cell_size = align_up(size, KHEAP_ALIGN);
         kheap_class_t *class = class_of(heap, cell_size);
 
-        if (class->first != 0 && LIKELY(kheap_slab_refill(heap, class)))
+        if (kheap_slab_refill(heap, class))
             return hand_out(heap, cell_take(class, cell_size), cell_size);
         if (class->slabs != 0 || UNLIKELY(--class->patience == 0))
             return alloc_new(heap, size);
+        if (UNLIKELY(size == 0))
+            return alloc_empty(heap);
     } else if (UNLIKELY(size > KHEAP_LARGEST)) {
         splock_unlock(&heap->lock);
         return NULL;
@@ -235,15 +247,12 @@ static bool free_cell(kheap_t *heap, kheap_slab_t *slab, void *buffer)
 /* Free a superbuffer. => false: it is none in use, or one around it is damaged */
 static bool free_superbuffer(kheap_t *heap, size_t block)
 {
-    size_t length = length_here(heap, block, 0);
+    size_t length = sound_length(heap, block, 0);
 
     if (UNLIKELY(length == 0))
         return false;
-    if (LIKELY(cache_put(heap, block, length)))
-        return true;
-    if (UNLIKELY(!neighbours_sound(heap, block, length)))
-        return false;
-    merge_back(heap, block, length);
+    if (UNLIKELY(!cache_put(heap, block, length)))
+        merge_back(heap, block, length);
     return true;
 }
 
@@ -270,13 +279,8 @@ static NOINLINE void free_slow(kheap_t *heap, void *buffer)
 /* Answer the kfree of a superbuffer that the cache has no room for. => as above */
 static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
 {
-    heap->tree.visited = 0;
-    if (LIKELY(neighbours_sound(heap, block, length))) {
-        merge_back(heap, block, length);
-        unlock(heap, "kfree", NULL);
-    } else {
-        kheap_misuse(heap, "kfree", buffer_of(block));
-    }
+    merge_back(heap, block, length);
+    unlock(heap, "kfree", NULL);
 }
 
 void kheap_free_rest(kheap_t *heap, void *buffer)
@@ -287,7 +291,7 @@ void kheap_free_rest(kheap_t *heap, void *buffer)
 
     heap->tree.visited = 0;
     if (LIKELY(slab == NULL || slab->class == 0))
-        length = length_here(heap, block, 0);
+        length = sound_length(heap, block, 0);
     if (UNLIKELY(length == 0))
         free_slow(heap, buffer);
     else if (LIKELY(cache_put(heap, block, length)))

@@ -201,8 +201,11 @@ static ALWAYS_INLINE void merge(kheap_t *heap, size_t block, size_t length, size
     size_t start = block - before;
 
     fill((void *)block, FILL_FREED, length);
-    if (before != 0)
+    if (before != 0) {
+        if (!DEBUG_BUILD)
+            *block_word(block) = 0;     /* or freeing it again would find a registry */
         take_free(heap, start, ring);
+    }
     if (after != 0)
         take_free(heap, block + length, ring);
     put_free(heap, start, before + length + after, ring);
@@ -242,7 +245,7 @@ static ALWAYS_INLINE size_t length_here(const kheap_t *heap, size_t block, size_
 
     if (KHEAP_LEVEL == 0)
         return *block_word(block) & BLOCK_LENGTH;
-    if ((block + REGISTRY) % KHEAP_ALIGN != 0 || left > heap->end - heap->start)
+    if ((block + REGISTRY) % KHEAP_ALIGN != 0 || left - 1 >= heap->end - heap->start)
         return 0;
     size_t word = *block_word(block);
     size_t length = word & BLOCK_LENGTH;

@@ -2,7 +2,6 @@
  * Grove's heap over a reserved mapping, with the least that it needs around it;
  * the process's malloc; and a heap that does nothing, for the cost of the replay.
  */
-#include <kernel/errno.h>
 #include <kernel/host.h>
 #include <kernel/panic.h>
 #include <kernel/printk.h>
@@ -11,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include <reserved_segment.h>
 #include "target.h"
 #include "trace.h"
 
@@ -20,8 +19,7 @@
 
 kheap_t grove_heap;
 
-static segment_t segment;
-static bool keep_pages;
+static reserved_segment_t reserved;
 static char nothing_buffer[64];
 
 /* ---- what the kernel would provide */
@@ -49,51 +47,21 @@ void host_misuse(const char *sentence)
     panic("misuse: %s", sentence);
 }
 
-/* ---- the segment: a page is there once it is touched, as behind brk */
-
-static int extend(segment_t *of, size_t page_count)
-{
-    if (page_count > (of->limit - of->length) >> PAGE_SHIFT)
-        return -ENOMEM;
-    of->length += page_count << PAGE_SHIFT;
-    return 0;
-}
-
-static void shrink(segment_t *of, size_t page_count)
-{
-    size_t bytes = page_count << PAGE_SHIFT;
-
-    of->length -= bytes;
-    if (!keep_pages && madvise((void *)(of->base + of->length), bytes, MADV_DONTNEED) != 0)
-        panic("madvise");
-}
+/* ---- the segment */
 
 void target_new_heap(bool keep)
 {
-    keep_pages = keep;
-    if (segment.base == 0) {
-        void *base = mmap(NULL, RESERVED, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (base == MAP_FAILED)
-            panic("no %u bytes of address space", RESERVED);
-        void *side = mmap(NULL, RESERVED / PAGE_SIZE * SEGMENT_SIDE, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (side == MAP_FAILED)
-            panic("no address space for the notes of pages");
-        segment = (segment_t){ .base = (size_t)base, .limit = RESERVED, .side = side,
-                               .extend = extend, .shrink = shrink };
-    }
-    memset(segment.side, 0, (segment.length >> PAGE_SHIFT) * SEGMENT_SIDE);
-    segment.length = 0;
-    kheap_init(&grove_heap, &segment);
+    if (reserved.segment.base == 0 && !reserved_segment_init(&reserved, RESERVED))
+        panic("no %u bytes of address space", RESERVED);
+    reserved.keep_pages = keep;
+    reserved_segment_clear(&reserved);
+    kheap_init(&grove_heap, &reserved.segment);
 }
 
 void target_bounds(size_t *base, size_t *limit)
 {
-    *base = segment.base;
-    *limit = segment.limit;
+    *base = reserved.segment.base;
+    *limit = reserved.segment.limit;
 }
 
 /* ---- the targets */
