@@ -9,17 +9,21 @@
 #include <kernel/segment.h>
 #include <kernel/virtual.h>
 
-static void unmap_pages(size_t vaddr, size_t page_count)
+void segment_unmap_page(size_t vaddr)
 {
-    for (size_t i = 0; i < page_count; i++) {
-        page_t page = virtual_unmap_kernel(vaddr + i * PAGE_SIZE);
+    page_t page = virtual_unmap_kernel(vaddr);
 
-        ASSERT(page != NO_TRANSLATION);
-        free_physical_page(page);
-    }
+    ASSERT(page != NO_TRANSLATION);
+    free_physical_page(page);
 }
 
-static int map_page(size_t vaddr)
+static void unmap_pages(size_t vaddr, size_t page_count)
+{
+    for (size_t i = 0; i < page_count; i++)
+        segment_unmap_page(vaddr + i * PAGE_SIZE);
+}
+
+int segment_map_page(size_t vaddr)
 {
     page_t page = alloc_physical_page(OWNER_HEAP);
     int err;
@@ -41,7 +45,7 @@ static int extend(segment_t *segment, size_t page_count)
     if (page_count > (segment->limit - segment->length) / PAGE_SIZE)
         return -ENOMEM;
     while (done < page_count && err == 0) {
-        err = map_page(end + done * PAGE_SIZE);
+        err = segment_map_page(end + done * PAGE_SIZE);
         if (err == 0)
             done++;
     }
