@@ -1,6 +1,7 @@
 /*
  * The kernel heap: takes superbuffers out of gaps, and merges what is freed.
  */
+#include <kernel/kheap_guard.h>
 #include <kernel/kheap_space.h>
 
 static ALWAYS_INLINE size_t length_for(size_t size)
@@ -116,6 +117,11 @@ void *kheap_alloc(kheap_t *heap, size_t size)
 {
     if (UNLIKELY(size > KHEAP_LARGEST))
         return NULL;
+    if (UNLIKELY(heap->guard != NULL)) {
+        void *guarded = kheap_guard_alloc(heap, KHEAP_ALIGN, size);
+        if (guarded != NULL)
+            return guarded;
+    }
     size_t length = length_for(size);
     splock_lock(&heap->lock);
     heap->tree.visited = 0;
@@ -151,6 +157,11 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
         return kheap_alloc(heap, size);
     if (align > KHEAP_LARGEST || size > KHEAP_LARGEST - align)
         return NULL;
+    if (UNLIKELY(heap->guard != NULL)) {
+        void *guarded = kheap_guard_alloc(heap, align, size);
+        if (guarded != NULL)
+            return guarded;
+    }
     splock_lock(&heap->lock);
     heap->tree.visited = 0;
     void *buffer = take_aligned(heap, align, length_for(size));
@@ -189,6 +200,8 @@ void kheap_free(kheap_t *heap, void *buffer)
     size_t block = (size_t)buffer - REGISTRY;
 
     if (buffer == NULL)
+        return;
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_free(heap, buffer))
         return;
     splock_lock(&heap->lock);
     size_t length = sound_length(heap, block, 0);
@@ -237,6 +250,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 
     if (buffer == NULL)
         return kheap_alloc(heap, size);
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_realloc(heap, buffer, size, &buffer))
+        return buffer;
     splock_lock(&heap->lock);
     size_t old = sound_length(heap, block, 0);
     if (UNLIKELY(old == 0)) {
@@ -267,6 +282,8 @@ size_t kheap_usable_size(kheap_t *heap, void *buffer)
 {
     if (buffer == NULL)
         return 0;
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_holds(heap, buffer))
+        return kheap_guard_usable_size(heap, buffer);
     splock_lock(&heap->lock);
     size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
     if (length == 0) {

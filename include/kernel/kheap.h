@@ -110,6 +110,7 @@ typedef struct kheap {
                                    reports that; 0: nothing */
     size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
     kheap_cache_t cache;        /* (h) */
+    struct kheap_guard *guard;  /* (c) once set: see kheap_guard.h; NULL: no guard mode */
 } kheap_t;
 
 /* What a heap knows about itself. Bytes, unless the name says otherwise. */
