@@ -94,6 +94,18 @@ for my $format ('xyz', '', '2level2', 'PAE', 'long') {
 }
 $boot = boot('paging=pae without PAE', words => 'paging=pae', cpu => 'max,-pae');
 refused($boot, qr/paging=pae: this processor has no PAE/);
+for my $value ('', '0', '1000001', '1x') {
+    $boot = boot("guard=$value", words => "guard=$value");
+    refused($boot, qr/guard=$value: there are guard=1 to guard=1000000$/);
+}
+for my $every (1, 7) {
+    $boot = boot("guard=$every", iso => 1, words => "guard=$every");
+    status($boot, 1);
+    has($boot, 'it is on', qr/^heap: one buffer in $every is guarded$/m);
+    has($boot, 'the tour to its end', $tour_end);
+    $boot = boot("a program and guard=$every", words => "run guard=$every", modules => program());
+    status($boot, 1);
+}
 $boot = boot('a long value', words => 'paging=' . 'x' x 600);
 refused($boot, qr/the value of the word "paging" is too long/);
 # The longest command line there is, and words to append to it.
