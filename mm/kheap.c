@@ -153,7 +153,7 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
-    if (align <= KHEAP_GRANULE)     /* every buffer is */
+    if (align <= (heap->guard != NULL ? KHEAP_ALIGN : KHEAP_GRANULE))   /* every buffer is */
         return kheap_alloc(heap, size);
     if (align > KHEAP_LARGEST || size > KHEAP_LARGEST - align)
         return NULL;

@@ -13,7 +13,7 @@
 #define NO_SLOT       SIZE_MAX
 #define SENTENCE_SIZE 256
 #define PART_SIZE     80
-#define FAR           (4 * PAGE_SIZE)   /* further than any access next to a slot is from it */
+#define FREED_FURTHER KIB       /* an access was rather meant for a buffer in use */
 
 static_assert(KHEAP_GUARD_SLOTS <= UINT8_MAX, "a byte numbers the slots");
 static_assert(2 * (uint64_t)KHEAP_GUARD_EVERY_MAX <= UINT32_MAX, "a turn is drawn in 32 bits");
@@ -159,7 +159,7 @@ static void describe(const kheap_guard_t *guard, size_t slot, const char *what, 
                 at->state == GUARD_FREED ? ", freed at " : "", freed);
 }
 
-/* How far an address is from a slot's buffer; one in use is nearer than one that was. */
+/* How far an address outside is from a slot's buffer. */
 static size_t distance(const kheap_guard_t *guard, size_t slot, size_t address)
 {
     const guard_slot_t *at = &guard->slot[slot];
@@ -167,7 +167,7 @@ static size_t distance(const kheap_guard_t *guard, size_t slot, size_t address)
     if (slot >= guard->pages->slots || at->state == GUARD_NEVER_USED)
         return SIZE_MAX;
     return (address < at->buffer ? at->buffer - address : address - at->buffer - at->size)
-        + (at->state == GUARD_FREED ? FAR : 0);
+        + (at->state == GUARD_FREED ? FREED_FURTHER : 0);
 }
 
 /* The slot whose buffer an access was meant for. => NO_SLOT: there was none near */
