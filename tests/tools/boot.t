@@ -128,6 +128,14 @@ stops($boot, qr/the kernel's command line is longer than 1023 characters/);
 $boot = boot('bench', words => 'bench', timeout => 60);
 status($boot, 1);
 has($boot, 'its last line', qr/^bench done/m);
+lacks($boot, 'no module, no mix', qr/^bench heap\.mix/m);
+my $mix = scratch() . '/run/mix';
+system('sh', '-c', 'xz -dc "$1" >"$2"', 'sh', in_build('../tests/bench/data/kernel_mix.atr.xz'), $mix);
+$boot = boot('bench with a mix', words => 'bench', modules => 'mix', timeout => 60);
+status($boot, 1);
+has($boot, 'the mix', qr/^bench heap\.mix\.alloc \d(?s:.*)^bench heap\.mix\.free\.most \d(?s:.*)^bench done/m);
+$boot = boot('bench with a program', words => 'bench', modules => program(), timeout => 60);
+refused($boot, qr/bench: the module is no trace of a heap/);
 
 # --- Modules
 $boot = boot('a long module string', modules => program() . ' ' . 'a' x 4090);
