@@ -201,12 +201,11 @@ void kheap_free(kheap_t *heap, void *buffer)
 
     if (buffer == NULL)
         return;
-    if (UNLIKELY(heap->guard != NULL) && kheap_guard_free(heap, buffer))
-        return;
     splock_lock(&heap->lock);
     size_t length = sound_length(heap, block, 0);
-    if (UNLIKELY(length == 0)) {
-        kheap_misuse(heap, "kfree", buffer);
+    if (UNLIKELY(length == 0)) {        /* which it is in the pool */
+        if (heap->guard == NULL || !kheap_guard_free(heap, buffer))
+            kheap_misuse(heap, "kfree", buffer);
         return;
     }
     heap->tree.visited = 0;
@@ -282,9 +281,9 @@ size_t kheap_usable_size(kheap_t *heap, void *buffer)
 {
     if (buffer == NULL)
         return 0;
+    splock_lock(&heap->lock);
     if (UNLIKELY(heap->guard != NULL) && kheap_guard_holds(heap, buffer))
         return kheap_guard_usable_size(heap, buffer);
-    splock_lock(&heap->lock);
     size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
     if (length == 0) {
         kheap_misuse(heap, "kmalloc_usable_size", buffer);

@@ -271,7 +271,6 @@ bool kheap_guard_free(kheap_t *heap, void *buffer)
 
     if (!kheap_guard_holds(heap, buffer))
         return false;
-    splock_lock(&heap->lock);
     size_t slot = find_used(guard, buffer);
     if (slot == NO_SLOT) {
         misuse(heap, "kfree", buffer);
@@ -290,10 +289,9 @@ bool kheap_guard_free(kheap_t *heap, void *buffer)
     return true;
 }
 
-/* The size of a buffer of the pool. => 0: misuse */
+/* The size of a buffer of the pool. => 0: misuse; heap->lock is held, and released */
 static size_t size_of(kheap_t *heap, const char *call, const void *buffer)
 {
-    splock_lock(&heap->lock);
     size_t slot = find_used(heap->guard, buffer);
     if (slot == NO_SLOT) {
         misuse(heap, call, buffer);
@@ -318,8 +316,8 @@ static void *move(kheap_t *heap, void *to, void *from, size_t size)
 
 static void *move_out(kheap_t *heap, void *buffer, size_t size)
 {
+    splock_lock(&heap->lock);
     size_t old = size_of(heap, "krealloc", buffer);
-
     if (old == 0)
         return NULL;
     void *moved = kheap_alloc(heap, size);      /* the pool, if it is due, or the heap */

@@ -134,7 +134,12 @@ static inline bool kheap_guard_holds(const kheap_t *heap, const void *buffer)
  */
 void *kheap_guard_alloc(kheap_t *heap, size_t align, size_t size);
 
-/* Free a buffer of the pool. => false: it is in the heap, and nothing happened */
+/*
+ * Free a buffer of the pool.
+ *
+ * => heap->lock is held, and released
+ * => false: it is not in the pool; nothing happened, and the lock is held still
+ */
 bool kheap_guard_free(kheap_t *heap, void *buffer);
 
 /*
@@ -145,7 +150,7 @@ bool kheap_guard_free(kheap_t *heap, void *buffer);
  */
 bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, void **answer);
 
-/* The size of a buffer of the pool. => 0: misuse */
+/* The size of a buffer of the pool. => 0: misuse; heap->lock is held, and released */
 size_t kheap_guard_usable_size(kheap_t *heap, void *buffer);
 
 /* Verify the pool: states, the ring, figures, the pattern. => NULL or a sentence; lock held */
