@@ -13,6 +13,7 @@ CFLAGS ?=
 DEBUG  ?= 1
 JOBS   ?= $(shell nproc)
 V      ?=
+# 1: a kernel that tells what it allocates (tools/record-heap).
 # The machine of run and debug. The one test to run. The groups of mmbench, of bench-heap
 # the traces (none: all). Seconds of fuzzing.
 MEMORY ?= 64M
@@ -21,6 +22,7 @@ PAGING ?=
 APPEND ?=
 T      ?=
 FUZZ   ?= 600
+RECORD ?=
 GROUPS ?= cal sys mmap fault mprotect brk vma
 TRACES ?=
 export CC QEMU JOBS
@@ -31,7 +33,8 @@ O := $(B)/$(MODE)
 
 KERNEL_SRC := $(sort $(wildcard boot/*.asm boot/*.c kernel/*.c kernel/*.asm kernel/lib/*.c \
               kernel/x86/*.c kernel/x86/*.asm kernel/linux/*.c mm/*.c mm/x86/*.c \
-              tests/*.c tests/kernel/*.c tests/bench/kernel_bench.c))
+              tests/*.c tests/kernel/*.c tests/bench/kernel_bench*.c \
+              $(if $(RECORD),tests/bench/kernel_record.c)))
 HOST_KERNEL_SRC := $(wildcard kernel/lib/tree.c kernel/lib/printk.c boot/*.c)
 HOST_TESTS := $(filter-out test_main,$(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c)))
 HOST_SRC   := $(wildcard mm/*.c mm/x86/*.c tests/*.c) $(HOST_KERNEL_SRC) \
@@ -57,7 +60,8 @@ KERNEL_FLAGS := $(BARE) -std=c11 -g -fno-omit-frame-pointer -mregparm=3 -mgenera
                 $(if $(DEBUGDEF),-fno-optimize-sibling-calls,-momit-leaf-frame-pointer) \
                 -fno-strict-aliasing $(WARNINGS) $(DEBUGDEF) -Iinclude -Itests $(CFLAGS)
 NASM_FLAGS   := -felf32 -g -F dwarf -w+error -Iinclude/
-LINK_FLAGS   := -m elf_i386 -T linker.ld -z max-page-size=4096 -z noexecstack --build-id=none
+LINK_FLAGS   := -m elf_i386 -T linker.ld -z max-page-size=4096 -z noexecstack --build-id=none \
+                $(if $(RECORD),$(addprefix --wrap=,kmalloc kcalloc kmemalign krealloc kfree))
 # A 64-bit process cannot have the kernel window where it is on i386 (layout.h).
 BIAS         := -DKERNEL_BIAS=0x200000000000
 HOST_FLAGS   := -std=c11 -D_GNU_SOURCE -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARNINGS) \

@@ -2,7 +2,7 @@
  * Counting frames by owner before and after.
  */
 #include <kernel/census.h>
-#include <kernel/kheap.h>
+#include <kernel/kheap_guard.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/ramfs.h>
@@ -19,6 +19,8 @@ void census_take(census_t *census)
     memcpy(census->owner, physical_figures()->owner, sizeof(census->owner));
     census->kernel_tables = virtual_events.kernel_tables;
     census->superbuffers = heap.buffer_count;
+    if (kernel_heap.guard != NULL)
+        census->superbuffers += kernel_heap.guard->used;
 }
 
 const char *census_compare(const census_t *before, const census_t *after)

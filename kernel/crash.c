@@ -168,6 +168,69 @@ static void crash_overrun(void)
     kfree(buffer);
 }
 
+/* A buffer of 112 bytes that ends its page, or begins it. */
+static NOINLINE volatile char *guarded_buffer(bool at_end)
+{
+    size_t wanted = at_end ? PAGE_SIZE - 112 : 0;
+
+    for (size_t i = 0; i < 100; i++) {
+        size_t buffer = (size_t)kmalloc(112);
+
+        if (buffer >= GUARD_BASE && buffer < GUARD_END && (buffer & PAGE_MASK) == wanted)
+            return (volatile char *)buffer;
+    }
+    panic("crash=guard-... needs guard=1");
+}
+
+static void crash_guard_past(void)
+{
+    volatile char *buffer = guarded_buffer(true);
+
+    (void)buffer[111];
+    (void)buffer[112];
+}
+
+static void crash_guard_before(void)
+{
+    volatile char *buffer = guarded_buffer(false);
+
+    (void)buffer[0];
+    (void)buffer[-1];
+}
+
+static void crash_guard_read_freed(void)
+{
+    volatile char *buffer = guarded_buffer(true);
+
+    kfree((void *)buffer);
+    (void)buffer[4];
+}
+
+static void crash_guard_write_freed(void)
+{
+    volatile char *buffer = guarded_buffer(false);
+
+    kfree((void *)buffer);
+    buffer[0] = 1;
+}
+
+static void crash_guard_double_free(void)
+{
+    void *buffer = (void *)guarded_buffer(true);
+
+    kfree(buffer);
+    kfree(buffer);
+}
+
+/* A write on the buffer's own page: nothing faults, kfree sees it. */
+static void crash_guard_overrun(void)
+{
+    volatile char *buffer = guarded_buffer(false);
+
+    buffer[112] = 1;
+    kfree((void *)buffer);
+}
+
 static void crash_page_double_free(void)
 {
     page_t page = alloc_physical_page(OWNER_ANON);
@@ -236,6 +299,12 @@ static const struct way {
     { "foreign-free", crash_foreign_free }, /* free what the heap never gave */
     { "inner-free", crash_inner_free },     /* free the middle of a buffer */
     { "overrun", crash_overrun },           /* write past a buffer, then free it */
+    { "guard-past", crash_guard_past },     /* with guard=1: read past a buffer's end */
+    { "guard-before", crash_guard_before }, /* ... before its start */
+    { "guard-read-freed", crash_guard_read_freed },
+    { "guard-write-freed", crash_guard_write_freed },
+    { "guard-double-free", crash_guard_double_free },
+    { "guard-overrun", crash_guard_overrun },   /* write to the rest of its page */
     { "page-double-free", crash_page_double_free },
     { "page-foreign-free", crash_page_foreign_free },
     { "page-marker", crash_page_marker },   /* write to free pages */

@@ -5,6 +5,7 @@
 #include <kernel/console.h>
 #include <kernel/doctor.h>
 #include <kernel/dump.h>
+#include <kernel/kheap_guard.h>
 #include <kernel/panic.h>
 #include <kernel/printk.h>
 #include <kernel/string.h>
@@ -13,9 +14,11 @@
 #include <kernel/virtual.h>
 #include <x86/cpu.h>
 
-enum { FRAMES_MAX = 24 };
+enum { FRAMES_MAX = 24, SENTENCE_SIZE = 256 };
 
 extern const char boot_stack_guard[], boot_stack[], boot_stack_top[];
+/* linker.ld */
+extern const char heap_text[], heap_text_end[];
 extern const char image_text[], image_rodata[], image_data[], image_end[];
 
 static uint32_t stack_pointer(const trap_frame_t *frame)
@@ -76,6 +79,29 @@ void dump_backtrace(uint32_t eip, uint32_t ebp)
     print_callers(eip, ebp);
 }
 
+size_t dump_heap_caller(void)
+{
+    uint32_t ebp = cpu_frame_pointer();
+
+    for (unsigned i = 0; i < FRAMES_MAX && is_stack(ebp); i++) {
+        uint32_t eip = ((const uint32_t *)ebp)[1];
+
+        if (eip < (uint32_t)heap_text || eip >= (uint32_t)heap_text_end)
+            return eip;
+        ebp = *(const uint32_t *)ebp;
+    }
+    return 0;
+}
+
+const char *dump_symbol(size_t address, size_t *offset)
+{
+    uint32_t before = 0;
+    const char *name = symbol_find(address - 1, &before);
+
+    *offset = before + 1;
+    return name;
+}
+
 /*
  * Whether a function has pushed its frame pointer: its first instructions do, and
  * are done. The compiler leaves them out of those that need no stack.
@@ -120,10 +146,22 @@ static const char *about(size_t address)
     return NULL;
 }
 
+/* A double fault has no error code: its access is not known. */
+static const char *access_of(const trap_frame_t *frame, const char *use, const char *execute,
+                             const char *write, const char *read)
+{
+    if (frame->vector == TRAP_DOUBLE_FAULT)
+        return use;
+    if ((frame->error & FAULT_EXECUTE) != 0)
+        return execute;
+    return (frame->error & FAULT_WRITE) != 0 ? write : read;
+}
+
 /* Whose stack has its guard page at the address, or else what is there? */
-static void explain_place(size_t address)
+static void explain_place(const trap_frame_t *frame, size_t address)
 {
     size_t page = align_down(address, PAGE_SIZE);
+    char text[SENTENCE_SIZE];
 
     if (page == (size_t)boot_stack_guard)
         printk("This is the guard page below the first task's kernel stack: the stack "
@@ -134,24 +172,19 @@ static void explain_place(size_t address)
                "overflowed.\n", task_current->pid, task_current->name);
     else if (about(address) != NULL)
         printk("This is %s.\n", about(address));
-}
-
-/* A double fault has no error code: its access is not known. */
-static const char *access_of(const trap_frame_t *frame)
-{
-    if (frame->vector == TRAP_DOUBLE_FAULT)
-        return "use";
-    if ((frame->error & FAULT_EXECUTE) != 0)
-        return "execute";
-    return (frame->error & FAULT_WRITE) != 0 ? "write to" : "read";
+    else if (kheap_guard_explain(&kernel_heap, address,
+                                 access_of(frame, "use", "execution", "write", "read"), text,
+                                 sizeof(text)))
+        printk("This is a %s.\n", text);
 }
 
 static void explain_address(const trap_frame_t *frame)
 {
     size_t address = cpu_cr2();
 
-    printk("The kernel tried to %s address %#zx.\n", access_of(frame), address);
-    explain_place(address);
+    printk("The kernel tried to %s address %#zx.\n",
+           access_of(frame, "use", "execute", "write to", "read"), address);
+    explain_place(frame, address);
     printk("What the processor finds there:\n");
     doctor_walk(current_pagetable(), address);
 }

@@ -13,7 +13,7 @@
 #include <kernel/errno.h>
 #include <kernel/fw_cfg.h>
 #include <kernel/host.h>
-#include <kernel/kheap.h>
+#include <kernel/kheap_guard.h>
 #include <kernel/linear.h>
 #include <kernel/linux.h>
 #include <kernel/memory.h>
@@ -22,6 +22,7 @@
 #include <kernel/panic.h>
 #include <kernel/printk.h>
 #include <kernel/ramfs.h>
+#include <kernel/random.h>
 #include <kernel/segment.h>
 #include <kernel/selftest.h>
 #include <kernel/string.h>
@@ -54,6 +55,7 @@ static const struct word {
     { "output", "output=e9: a program's output goes to port 0xE9" },
     { "badram", "badram=ADDRESS,MASK,... or START-END,...: RAM that is never used" },
     { "memtest", "memtest or memtest=PASSES: test the free RAM first" },
+    { "guard", "guard=N: one in N buffers of the heap gets a page between unmapped ones" },
 };
 
 /* The machine cannot be booted, or was asked for what there is not. */
@@ -225,14 +227,14 @@ static void retire_bad_ram(void)
         refuse("badram=%s", trouble);
 }
 
-/* => 1 to MEMTEST_PASSES_MAX, or 0 */
-static unsigned parse_passes(const char *text)
+/* => 1 to most, or 0 */
+static unsigned parse_number(const char *text, unsigned most)
 {
-    unsigned passes = 0;
+    unsigned number = 0;
 
-    for (; *text >= '0' && *text <= '9' && passes <= MEMTEST_PASSES_MAX; text++)
-        passes = passes * 10 + (unsigned)(*text - '0');
-    return *text == '\0' && passes <= MEMTEST_PASSES_MAX ? passes : 0;
+    for (; *text >= '0' && *text <= '9' && number <= most; text++)
+        number = number * 10 + (unsigned)(*text - '0');
+    return *text == '\0' && number <= most ? number : 0;
 }
 
 static void test_ram(void)
@@ -243,10 +245,27 @@ static void test_ram(void)
     if (!word_value("memtest", value))
         return;
     if (*value != '\0')
-        passes = parse_passes(value);
+        passes = parse_number(value, MEMTEST_PASSES_MAX);
     if (passes == 0)
         refuse("memtest=%s: there are memtest, for one pass, and memtest=1 to memtest=99", value);
     require(memtest_run(&boot_info, passes));
+}
+
+static void start_guard(void)
+{
+    char value[WORD_MAX];
+    unsigned every;
+    uint32_t seed;
+
+    if (!word_value("guard", value))
+        return;
+    every = parse_number(value, KHEAP_GUARD_EVERY_MAX);
+    if (every == 0)
+        refuse("guard=%s: there are guard=1 to guard=1000000", value);
+    random_fill(&seed, sizeof(seed));
+    kernel_guard_start(dump_heap_caller, dump_symbol, seed);
+    kheap_guard_tune(&kernel_heap, every);
+    printk("heap: one buffer in %u is guarded\n", every);
 }
 
 static void start_memory(void)
@@ -263,6 +282,7 @@ static void start_memory(void)
     bench_boot_part("paging");
     segment_init();
     kheap_init(&kernel_heap, &kernel_segment);
+    start_guard();
     require(memory_init());
     bench_boot_part("heap");
     physical_log();

@@ -2,6 +2,7 @@
  * The kernel heap: takes superbuffers out of gaps, and merges what is freed.
  */
 #include <kernel/kheap_fast.h>
+#include <kernel/kheap_guard.h>
 
 /* What a call looks at more gaps for, before the segment grows. */
 #define MERGE_COUNT  8u
@@ -159,6 +160,14 @@ static NOINLINE void *alloc_empty(kheap_t *heap)
 
 void *kheap_alloc_rest(kheap_t *heap, size_t size)
 {
+    if (UNLIKELY(heap->guard != NULL)) {
+        void *guarded = kheap_guard_alloc(heap, KHEAP_ALIGN, size);
+
+        if (guarded != NULL) {
+            splock_unlock(&heap->lock);
+            return guarded;
+        }
+    }
     if (size <= KHEAP_CELL_LARGEST) {
         size_t cell_size = align_up(size, KHEAP_ALIGN);
         kheap_class_t *class = class_of(heap, cell_size);
@@ -206,7 +215,12 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
         return NULL;
     splock_lock(&heap->lock);
     heap->tree.visited = 0;
-    void *buffer = kheap_take_aligned(heap, align, length_for(size));
+    void *buffer = heap->guard != NULL ? kheap_guard_alloc(heap, align, size) : NULL;
+    if (buffer != NULL) {
+        splock_unlock(&heap->lock);
+        return buffer;
+    }
+    buffer = kheap_take_aligned(heap, align, length_for(size));
     fresh(heap, buffer, 0, length_for(size) - REGISTRY);
     unlock(heap, "kmemalign", buffer);
     return buffer;
@@ -272,7 +286,7 @@ static NOINLINE void free_slow(kheap_t *heap, void *buffer)
         unlock(heap, "kfree", NULL);
     else if (buffer == NULL)
         splock_unlock(&heap->lock);
-    else
+    else if (heap->guard == NULL || !kheap_guard_free(heap, buffer))
         kheap_misuse(heap, "kfree", buffer);
 }
 
@@ -370,6 +384,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 {
     if (buffer == NULL)
         return kheap_alloc(heap, size);
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_realloc(heap, buffer, size, &buffer))
+        return buffer;
     splock_lock(&heap->lock);
     size_t old = sound_size(heap, buffer);
     if (UNLIKELY(old == 0)) {
@@ -402,6 +418,8 @@ size_t kheap_usable_size(kheap_t *heap, void *buffer)
     if (buffer == NULL)
         return 0;
     splock_lock(&heap->lock);
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_holds(heap, buffer))
+        return kheap_guard_usable_size(heap, buffer);
     size_t size = sound_size(heap, buffer);
     if (size == 0) {
         kheap_misuse(heap, "kmalloc_usable_size", buffer);

@@ -2,6 +2,7 @@
  * The checker of a heap: walks the segment word by word and both trees, and
  * compares what it finds with every figure the heap keeps.
  */
+#include <kernel/kheap_guard.h>
 #include <kernel/kheap_slab.h>
 
 /* What a walk over the segment found. */
@@ -252,6 +253,8 @@ const char *kheap_check(kheap_t *heap)
         wrong = check_slabs(heap, &count);
     if (wrong == NULL)
         wrong = check_figures(heap, &count, tree_bytes);
+    if (wrong == NULL && heap->guard != NULL)
+        wrong = kheap_guard_check(heap->guard);
     splock_unlock(&heap->lock);
     return wrong;
 }

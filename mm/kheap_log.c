@@ -1,6 +1,7 @@
 /*
  * What a heap says about itself: its figures, and its structure as text.
  */
+#include <kernel/kheap_guard.h>
 #include <kernel/kheap_slab.h>
 
 #include <kernel/printk.h>
@@ -91,6 +92,12 @@ static void log_trees(const gaptree_t *tree)
            gaptree_addr_depth(tree), tree->most_visited);
 }
 
+static void log_guard(const kheap_guard_t *guard)
+{
+    printk("  guard mode, one in %zu: %zu buffers, %zu free slots; %zu served, %zu not\n",
+           guard->every, guard->used, guard->free, guard->served, guard->refused);
+}
+
 void kheap_log(kheap_t *heap, size_t lines)
 {
     kheap_stat_t stat;
@@ -106,6 +113,8 @@ void kheap_log(kheap_t *heap, size_t lines)
     printk("  %zu gaps: %zu bytes, largest %zu, tail %zu\n", stat.gap_count, stat.free,
            stat.largest_gap, stat.tail);
     printk("  %zu voids: %zu bytes\n", stat.void_count, stat.void_bytes);
+    if (heap->guard != NULL)
+        log_guard(heap->guard);
     log_segment(heap, lines);
     log_trees(&heap->tree);
     splock_unlock(&heap->lock);

@@ -77,6 +77,12 @@ static void put_down(kheap_t *heap, size_t number)
     class->free = 0;
 }
 
+void kheap_slab_put_down(kheap_t *heap)
+{
+    for (size_t i = 1; i <= KHEAP_CLASSES; i++)
+        put_down(heap, i);
+}
+
 static void unlist(kheap_t *heap, kheap_slab_t *slab)
 {
     kheap_class_t *class = &heap->class[slab->class];
@@ -104,6 +110,8 @@ bool kheap_slab_refill(kheap_t *heap, kheap_class_t *class)
 
             if (i + 1u == class->words)
                 bits &= class->last_word;
+            if (UNLIKELY(heap->guard != NULL))
+                bits &= 0 - bits;   /* one: each call is to ask guard mode first */
             if (bits != 0) {
                 size_t cells = count_bits(bits);
 

@@ -13,17 +13,21 @@
 static_assert((SEGMENT_END - SEGMENT_BASE) / PAGE_SIZE * SEGMENT_SIDE
               <= SEGMENT_SIDE_END - SEGMENT_SIDE_BASE, "each page of the segment has its notes");
 
-static void unmap_pages(size_t vaddr, size_t page_count)
+void segment_unmap_page(size_t vaddr)
 {
-    for (size_t i = 0; i < page_count; i++) {
-        page_t page = virtual_unmap_kernel(vaddr + i * PAGE_SIZE);
+    page_t page = virtual_unmap_kernel(vaddr);
 
-        ASSERT(page != NO_TRANSLATION);
-        free_physical_page(page);
-    }
+    ASSERT(page != NO_TRANSLATION);
+    free_physical_page(page);
 }
 
-static int map_page(size_t vaddr)
+static void unmap_pages(size_t vaddr, size_t page_count)
+{
+    for (size_t i = 0; i < page_count; i++)
+        segment_unmap_page(vaddr + i * PAGE_SIZE);
+}
+
+int segment_map_page(size_t vaddr)
 {
     page_t page = alloc_physical_page(OWNER_HEAP);
     int err;
@@ -40,7 +44,7 @@ static int map_page(size_t vaddr)
 static int map_pages(size_t vaddr, size_t page_count)
 {
     for (size_t i = 0; i < page_count; i++) {
-        int err = map_page(vaddr + i * PAGE_SIZE);
+        int err = segment_map_page(vaddr + i * PAGE_SIZE);
 
         if (err != 0) {
             unmap_pages(vaddr, i);

@@ -172,6 +172,7 @@ typedef struct kheap {
     size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
     kheap_class_t class[KHEAP_CLASSES + 1];     /* (h) by the size of a cell / KHEAP_ALIGN */
     kheap_cache_t cache;        /* (h) */
+    struct kheap_guard *guard;  /* (c) once set: see kheap_guard.h; NULL: no guard mode */
 } kheap_t;
 
 /* What a heap knows about itself. Bytes, unless the name says otherwise. */

@@ -144,6 +144,9 @@ bool kheap_slab_refill(kheap_t *heap, kheap_class_t *class);
 /* Is the next buffer of a class, which has none at hand, better taken from a new slab? */
 bool kheap_slab_due(kheap_t *heap, size_t class);
 
+/* No class has cells at hand any more. */
+void kheap_slab_put_down(kheap_t *heap);
+
 /* Make a slab, the first of its class. => false: no memory */
 bool kheap_slab_create(kheap_t *heap, size_t class);
 

@@ -23,6 +23,8 @@
  *           | temporary slots                   |
  *  D5400000 +-----------------------------------+ KSPACE_BASE
  *           | kernel mspace: kmap, stacks       |
+ *  DFE00000 +-----------------------------------+ GUARD_BASE
+ *           | guarded buffers of the heap       |
  *  E0000000 +-----------------------------------+ DEVICE_BASE
  *           | devices, physical = virtual       |
  *  FFFFFFFF +-----------------------------------+
@@ -76,7 +78,9 @@
 #define TEMPORARY_BASE        (KERNEL_BASE + 0x15000000u)
 #define TEMPORARY_END         (KERNEL_BASE + 0x15400000u)
 #define KSPACE_BASE           (KERNEL_BASE + 0x15400000u)
-#define KSPACE_END            (KERNEL_BASE + 0x20000000u)
+#define KSPACE_END            (KERNEL_BASE + 0x1fe00000u)
+#define GUARD_BASE            (KERNEL_BASE + 0x1fe00000u)
+#define GUARD_END             (KERNEL_BASE + 0x20000000u)
 #define DEVICE_BASE           (KERNEL_BASE + 0x20000000u)
 /* The end is 4 GiB, which a 32-bit size_t cannot hold: compare lengths. */
 #define DEVICE_LENGTH         0x20000000u

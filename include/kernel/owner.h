@@ -13,7 +13,7 @@ typedef enum frame_owner {
     OWNER_FRAME_TABLE,
     OWNER_PAGE_TABLE,       /* of spaces: they go with them */
     OWNER_KERNEL_TABLE,     /* of the kernel's part: never given back */
-    OWNER_HEAP,         /* the kernel segment */
+    OWNER_HEAP,         /* the kernel segment, and guarded buffers */
     OWNER_STACK,        /* kernel stacks */
     OWNER_KERNEL,       /* other kernel memory: the zero frame, kmap */
     OWNER_ANON,         /* private memory of programs */

@@ -36,4 +36,12 @@ struct segment {
 extern segment_t kernel_segment;
 void segment_init(void);
 
+/*
+ * One page of the heap's somewhere in the kernel's part, over a new frame.
+ *
+ * => 0, or -ENOMEM and nothing changed; unmap gives the frame back
+ */
+int segment_map_page(size_t vaddr);
+void segment_unmap_page(size_t vaddr);
+
 #endif

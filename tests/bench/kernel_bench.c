@@ -9,6 +9,8 @@
  *   bench boot.net 214563      a whole number: a total
  *   bench pages.aged.cr3 0.125 events for one page, which instructions do not show
  */
+#include "kernel_bench.h"
+
 #include <kernel/bench.h>
 #include <kernel/boot_info.h>
 #include <kernel/census.h>
@@ -555,6 +557,8 @@ static const char *measure_all(void)
     measure_linear();
     if (trouble == NULL)
         trouble = measure_heap();
+    if (trouble == NULL)
+        trouble = bench_heap_mix();
     if (trouble == NULL)
         trouble = measure_space();
     return trouble;

@@ -21,7 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define WINDOW_LENGTH   (KSPACE_END - KERNEL_BASE)
+#define WINDOW_LENGTH   (GUARD_END - KERNEL_BASE)
 #define WINDOW_PAGES    (WINDOW_LENGTH >> PAGE_SHIFT)
 #define NUMBERS         (1u << 20)      /* page numbers of 4 GiB */
 #define MAPPED_MAX      32768u          /* pages of the window at once: VMAs are scarce */

@@ -1,7 +1,8 @@
 /*
- * The kernel's own heap, over scattered frames.
+ * The kernel's own heap, over scattered frames, and its guard mode.
  */
-#include <kernel/kheap.h>
+#include <kernel/dump.h>
+#include <kernel/kheap_guard.h>
 #include <kernel/layout.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
@@ -32,11 +33,10 @@ static size_t random_length(void)
     return test_random_below(8) == 0 ? test_random_below(20000) : test_random_below(300);
 }
 
-TEST(heap_random_work)
+static void random_work(size_t steps)
 {
     uint8_t *buffer[BUFFERS] = { 0 };
     size_t length[BUFFERS] = { 0 };
-    size_t steps = test_steps(6000);
     size_t wrong = 0;
 
     for (size_t step = 0; step < steps; step++) {
@@ -72,6 +72,11 @@ TEST(heap_random_work)
     }
     CHECK_EQ(wrong, 0);
     CHECK_OK(kheap_check(&kernel_heap));
+}
+
+TEST(heap_random_work)
+{
+    random_work(test_steps(6000));
 }
 
 TEST(heap_buffers_are_aligned_and_apart)
@@ -174,4 +179,92 @@ TEST(heap_structure_is_logged)
     CHECK(log_has("gap"));
     CHECK(log_has("length tree: "));
     CHECK(log_has("addr tree: "));
+}
+
+/* ---- guard mode */
+
+/* One buffer in `every` is guarded from now on. => 0: none */
+static void guard(size_t every)
+{
+    if (kernel_heap.guard == NULL)
+        kernel_guard_start(dump_heap_caller, dump_symbol, (uint32_t)test_random());
+    CHECK_EQ(kheap_guard_tune(&kernel_heap, every), 0);
+}
+
+static bool is_guarded(const void *buffer)
+{
+    return (size_t)buffer >= GUARD_BASE && (size_t)buffer < GUARD_END;
+}
+
+/* What each access around a buffer of 112 bytes does: it is at an end of its page. */
+static size_t wrong_accesses(size_t buffer)
+{
+    bool left = (buffer & PAGE_MASK) == 0;
+
+    return probe_read(buffer).faulted + probe_write(buffer + 111, 1).faulted +
+           (probe_read(buffer - 1).faulted != left) + (probe_read(buffer + 112).faulted == left) +
+           !probe_write(align_down(buffer, PAGE_SIZE) - 1, 1).faulted +
+           !probe_write(align_up(buffer + 112, PAGE_SIZE), 1).faulted;
+}
+
+TEST(guard_faults_around_buffers_and_after_kfree)
+{
+    size_t wrong = 0;
+    size_t lefts = 0;
+
+    guard(1);
+    for (size_t i = 0; i < 100; i++) {
+        size_t frames = physical_figures()->owner[OWNER_HEAP];
+        uint8_t *buffer = kmalloc(112);
+
+        CHECK(is_guarded(buffer));
+        CHECK_EQ(physical_figures()->owner[OWNER_HEAP], frames + 1);
+        lefts += ((size_t)buffer & PAGE_MASK) == 0;
+        wrong += wrong_accesses((size_t)buffer);
+        kfree(buffer);
+        wrong += !probe_read((size_t)buffer).faulted + !probe_write((size_t)buffer, 1).faulted;
+        CHECK_EQ(physical_figures()->owner[OWNER_HEAP], frames);
+    }
+    guard(0);
+    CHECK_EQ(wrong, 0);
+    CHECK(lefts > 20 && lefts < 80);
+}
+
+TEST(guard_says_whose_a_buffer_is)
+{
+    char text[256];
+
+    guard(1);
+    void *buffer = kmalloc(PAGE_SIZE);
+    guard(0);
+    CHECK(kheap_guard_explain(&kernel_heap, (size_t)buffer + PAGE_SIZE, "read", text,
+                              sizeof(text)));
+    kfree(buffer);
+    CHECK(memmem(text, strlen(text), "read 1 byte past the end of", 27) != NULL);
+    CHECK(memmem(text, strlen(text), "allocated at test_guard_says_whose", 34) != NULL);
+}
+
+TEST(guard_is_full)
+{
+    void *buffer[KHEAP_GUARD_SLOTS + 1];
+    size_t guarded = 0;
+
+    guard(1);
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++) {
+        buffer[i] = kmalloc(100);
+        CHECK(buffer[i] != NULL);
+        guarded += is_guarded(buffer[i]);
+    }
+    CHECK_OK(kheap_check(&kernel_heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++)
+        kfree(buffer[i]);
+    guard(0);
+    CHECK_EQ(guarded, KHEAP_GUARD_SLOTS);
+}
+
+TEST(guard_random_work)
+{
+    guard(3);
+    random_work(test_steps(3000));
+    guard(0);
 }

@@ -8,6 +8,7 @@
 #include <kernel/kheap.h>
 #include <kernel/layout.h>
 #include <kernel/memory.h>
+#include <kernel/selftest.h>
 #include <kernel/string.h>
 #include <kernel/virtual.h>
 #include <test.h>
@@ -20,6 +21,8 @@
  */
 #define SMALL_MACHINE (64 * MIB / PAGE_SIZE)
 #define LARGE_MACHINE (512 * MIB / PAGE_SIZE)
+
+#define HELD_MAX 8192     /* buffers at once: of 64 KiB, as they are in the middle */
 
 static bool is_reserved(page_t page)
 {
@@ -122,52 +125,121 @@ TEST(whole_memory_is_gone_for_everyone)
     mspace_close(mspace);
 }
 
-/* kmalloc until there is none, in two sizes; what is freed is one gap, and goes. */
+/* ---- the whole segment as buffers */
+
+/* What marks a buffer: its own place and size, in its first words and its last byte. */
+typedef struct mark {
+    size_t place;
+    size_t size;
+} mark_t;
+
+static struct {
+    mark_t **buffer;        /* in the heap itself */
+    size_t count;
+    size_t wrong;
+} held;
+
+/* => false: kmalloc has none, or the list is full */
+static bool hold_buffer(size_t size)
+{
+    mark_t *buffer = held.count < HELD_MAX ? kmalloc(size) : NULL;
+
+    if (buffer == NULL)
+        return false;
+    *buffer = (mark_t){ (size_t)buffer, size };
+    if (size > sizeof(*buffer))
+        ((uint8_t *)buffer)[size - 1] = (uint8_t)size;
+    held.buffer[held.count++] = buffer;
+    return true;
+}
+
+static void free_buffer(mark_t *buffer)
+{
+    size_t size = buffer->size;
+
+    held.wrong += buffer->place != (size_t)buffer ||
+                  (size > sizeof(*buffer) && ((uint8_t *)buffer)[size - 1] != (uint8_t)size);
+    kfree(buffer);
+}
+
+static size_t mixed_size(void)
+{
+    return sizeof(mark_t) + test_random_below(test_random_below(2) == 0 ? 2000 : 256 * KIB);
+}
+
+/* All of what kmalloc has: mixed sizes, then smaller and smaller ones. */
+static void hold_all_buffers(void)
+{
+    static const size_t sizes[] = { 20000, 900, sizeof(mark_t) };
+
+    held.count = 0;
+    held.wrong = 0;
+    while (hold_buffer(mixed_size()))
+        ;
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        while (hold_buffer(sizes[i]))
+            ;
+    }
+}
+
+static void free_all_in_any_order(void)
+{
+    while (held.count > 0) {
+        size_t i = test_random_below(held.count);
+        mark_t *buffer = held.buffer[i];
+
+        held.buffer[i] = held.buffer[--held.count];
+        free_buffer(buffer);
+        if (held.count % 1000 == 500)
+            CHECK_OK(kheap_check(&kernel_heap));
+    }
+}
+
+/* Why there is no more: the segment ends, or all pages are gone but some for tables. */
+static bool is_all_gone(void)
+{
+    size_t length = kernel_segment.length;
+
+    return length + 4 * PAGE_SIZE >= kernel_segment.limit || physical_figures()->free < 40;
+}
+
+/* kmalloc until there is none; what is freed grows together to one gap, and goes. */
 TEST(whole_memory_as_buffers)
 {
-    struct buffer { struct buffer *before; size_t size; } *last = NULL;
-    static const size_t sizes[] = { 60000, 900, 16 };
     kheap_stat_t before;
     kheap_stat_t after;
-    size_t count = 0;
-    size_t wrong = 0;
+    uint64_t tables;
     size_t free;
 
     start_clean();
-    if (physical_figures()->free > SMALL_MACHINE)
-        test_skip("the machine is too large");
     kheap_trim(&kernel_heap, 0);
     kheap_stat(&kernel_heap, &before);
+    tables = virtual_events.kernel_tables;
     free = physical_figures()->free;
-    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
-        struct buffer *buffer;
+    held.buffer = kmalloc(HELD_MAX * sizeof(held.buffer[0]));
+    CHECK(held.buffer != NULL);
 
-        while ((buffer = kmalloc(sizes[i])) != NULL) {
-            *buffer = (struct buffer){ last, sizes[i] };
-            last = buffer;
-            count++;
-        }
-    }
-    CHECK(count > 100);
-    CHECK(last != NULL && krealloc(last, 100000) == NULL);
-    CHECK(kcalloc(100, 1000) == NULL);
+    hold_all_buffers();
+    CHECK(held.count > 30 && held.count < HELD_MAX);
+    CHECK(is_all_gone());
+    CHECK(kmalloc(1) == NULL && kcalloc(100, 1000) == NULL);
+    CHECK(krealloc(held.buffer[0], 300 * KIB) == NULL);
     CHECK(kmemalign(PAGE_SIZE, PAGE_SIZE) == NULL);
-    CHECK(physical_figures()->free < 40);     /* what its last page table would take */
-    CHECK_OK(kheap_check(&kernel_heap));
-    while (last != NULL) {
-        struct buffer *buffer = last;
+    CHECK_OK(selftest_check());
 
-        last = buffer->before;
-        wrong += buffer->size != 16 && buffer->size != 900 && buffer->size != 60000;
-        kfree(buffer);
-    }
-    CHECK_EQ(wrong, 0);
-    CHECK_OK(kheap_check(&kernel_heap));
+    free_all_in_any_order();
+    CHECK_EQ(held.wrong, 0);
+    kfree(held.buffer);
+    kheap_flush(&kernel_heap);
+    kheap_stat(&kernel_heap, &after);
+    CHECK(after.gap_count <= before.gap_count + 1);
+    CHECK_EQ(after.void_count, before.void_count);
     kheap_trim(&kernel_heap, 0);
     kheap_stat(&kernel_heap, &after);
+    CHECK_OK(selftest_check());
     CHECK_EQ(after.buffer_count, before.buffer_count);
     CHECK_EQ(after.used, before.used);
-    CHECK(after.gap_count <= before.gap_count + 1);
-    CHECK(after.segment <= before.segment + PAGE_SIZE);
-    CHECK(physical_figures()->free + 80 > free);      /* kernel tables stay */
+    CHECK_EQ(after.gap_count, before.gap_count);
+    CHECK_EQ(after.segment, before.segment);
+    CHECK_EQ(physical_figures()->free + (virtual_events.kernel_tables - tables), free);
 }

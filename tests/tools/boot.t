@@ -94,6 +94,18 @@ for my $format ('xyz', '', '2level2', 'PAE', 'long') {
 }
 $boot = boot('paging=pae without PAE', words => 'paging=pae', cpu => 'max,-pae');
 refused($boot, qr/paging=pae: this processor has no PAE/);
+for my $value ('', '0', '1000001', '1x') {
+    $boot = boot("guard=$value", words => "guard=$value");
+    refused($boot, qr/guard=$value: there are guard=1 to guard=1000000$/);
+}
+for my $every (1, 7) {
+    $boot = boot("guard=$every", iso => 1, words => "guard=$every");
+    status($boot, 1);
+    has($boot, 'it is on', qr/^heap: one buffer in $every is guarded$/m);
+    has($boot, 'the tour to its end', $tour_end);
+    $boot = boot("a program and guard=$every", words => "run guard=$every", modules => program());
+    status($boot, 1);
+}
 $boot = boot('a long value', words => 'paging=' . 'x' x 600);
 refused($boot, qr/the value of the word "paging" is too long/);
 # The longest command line there is, and words to append to it.
@@ -116,6 +128,14 @@ stops($boot, qr/the kernel's command line is longer than 1023 characters/);
 $boot = boot('bench', words => 'bench', timeout => 60);
 status($boot, 1);
 has($boot, 'its last line', qr/^bench done/m);
+lacks($boot, 'no module, no mix', qr/^bench heap\.mix/m);
+my $mix = scratch() . '/run/mix';
+system('sh', '-c', 'xz -dc "$1" >"$2"', 'sh', in_build('../tests/bench/data/kernel_mix.atr.xz'), $mix);
+$boot = boot('bench with a mix', words => 'bench', modules => 'mix', timeout => 60);
+status($boot, 1);
+has($boot, 'the mix', qr/^bench heap\.mix\.alloc \d(?s:.*)^bench heap\.mix\.free\.most \d(?s:.*)^bench done/m);
+$boot = boot('bench with a program', words => 'bench', modules => program(), timeout => 60);
+refused($boot, qr/bench: the module is no trace of a heap/);
 
 # --- Modules
 $boot = boot('a long module string', modules => program() . ' ' . 'a' x 4090);

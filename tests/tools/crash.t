@@ -13,6 +13,7 @@ use Boot;
 # on the way to every crash are added), the end of the walk. Those with `trap` have registers.
 my @callers = ('selftest_crash', 'kernel_main', 'kernel_entry');
 my $empty = 'empty: nothing is mapped there';
+my $guarded = 'the buffer 0xdf\w+ of 112 bytes, allocated at guarded_buffer\S*\+0x\w+';
 my @ways = (
     { way => 'stack', trap => 1, paging => ['2level', 'pae'],
       says => ['panic: double fault in the kernel', 'tried to use address 0x1[0-9a-f]{5}\.',
@@ -76,6 +77,34 @@ my @ways = (
                 'crash_inner_free'] },
     { way => 'overrun', says => ['panic: misuse of memory: kfree.*a registry next to it is damaged'],
       trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree', 'crash_overrun'] },
+    { way => 'guard-past', trap => 1, paging => ['2level', 'pae'], words => 'guard=1',
+      says => ['panic: page fault in the kernel', 'tried to read address 0xdf\w+\.',
+               "This is a read 1 byte past the end of $guarded\\."],
+      walk => $empty, trace => ['crash_guard_past'] },
+    { way => 'guard-before', trap => 1, words => 'guard=1',
+      says => ["This is a read 1 byte before the start of $guarded\\."],
+      walk => $empty, trace => ['crash_guard_before'] },
+    { way => 'guard-read-freed', trap => 1, words => 'guard=1',
+      says => ["This is a read after free, byte 4 of $guarded, " .
+               'freed at crash_guard_read_freed\+0x\w+\.'],
+      walk => $empty, trace => ['crash_guard_read_freed'] },
+    { way => 'guard-write-freed', trap => 1, paging => ['2level', 'pae'], words => 'guard=1',
+      says => ["This is a write after free, byte 0 of $guarded, " .
+               'freed at crash_guard_write_freed\+0x\w+\.'],
+      walk => $empty, trace => ['crash_guard_write_freed'] },
+    { way => 'guard-double-free', words => 'guard=1',
+      says => ["panic: misuse of memory: kfree\\(0xdf\\w+\\): free already: byte 0 of $guarded, " .
+               'freed at crash_guard_double_free\+0x\w+$'],
+      trace => ['panic', 'host_misuse', 'misuse[.\w]*', 'kheap_guard_free', 'kheap_free', 'kfree',
+                'crash_guard_double_free'] },
+    { way => 'guard-overrun', words => 'guard=1',
+      says => ["panic: misuse of memory: kfree\\(0xdf\\w+\\): there was a write 1 byte past the " .
+               "end of $guarded\$"],
+      trace => ['panic', 'host_misuse', 'kheap_guard_free', 'kheap_free', 'kfree',
+                'crash_guard_overrun'] },
+    { way => 'guard-past', name => 'guard-past, without it',
+      says => ['panic: crash=guard-... needs guard=1'],
+      trace => ['panic', 'guarded_buffer[.\w]*', 'crash_guard_past'] },
     { way => 'page-double-free', says => ['panic: misuse of memory: free of page 0x\w+: it is free'],
       trace => ['panic', 'host_misuse', 'physical_misuse', 'physical_free_for', 'free_physical_page',
                 'crash_page_double_free'] },
@@ -108,7 +137,8 @@ sub crash
 {
     my ($way, $paging) = @_;
     my $name = ($way->{name} // $way->{way}) . " $paging";
-    my $boot = boot($name, words => "crash=$way->{way} paging=$paging", cpu => $way->{cpu} // 'max',
+    my $words = join ' ', "crash=$way->{way} paging=$paging", $way->{words} // ();
+    my $boot = boot($name, words => $words, cpu => $way->{cpu} // 'max',
                     $way->{modules} ? (modules => in_build('user/tour') . ' tour') : ());
     $boot or return;
     status($boot, 3);
