@@ -158,16 +158,25 @@ static NOINLINE void *alloc_empty(kheap_t *heap)
     return hand_out(heap, buffer, usable(heap, buffer));
 }
 
+/* Answer kmalloc of a heap with a pool, which each call asks: no cell stays at hand. => as above */
+static NOINLINE void *alloc_guarded(kheap_t *heap, size_t size)
+{
+    void *buffer = kheap_guard_alloc(heap, KHEAP_ALIGN, size);
+
+    if (buffer != NULL || size > KHEAP_LARGEST) {
+        splock_unlock(&heap->lock);
+        return buffer;
+    }
+    heap->tree.visited = 0;
+    buffer = take_buffer(heap, size);
+    kheap_slab_put_down(heap);
+    return hand_out(heap, buffer, usable(heap, buffer));
+}
+
 void *kheap_alloc_rest(kheap_t *heap, size_t size)
 {
-    if (UNLIKELY(heap->guard != NULL)) {
-        void *guarded = kheap_guard_alloc(heap, KHEAP_ALIGN, size);
-
-        if (guarded != NULL) {
-            splock_unlock(&heap->lock);
-            return guarded;
-        }
-    }
+    if (UNLIKELY(heap->guard != NULL))
+        return alloc_guarded(heap, size);
     if (size <= KHEAP_CELL_LARGEST) {
         size_t cell_size = align_up(size, KHEAP_ALIGN);
         kheap_class_t *class = class_of(heap, cell_size);
@@ -401,6 +410,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
         fresh(heap, buffer, old, usable(heap, buffer));
     } else {
         answer = take_buffer(heap, size);
+        if (heap->guard != NULL)
+            kheap_slab_put_down(heap);
         fresh(heap, answer, 0, usable(heap, answer));
         if (answer != NULL) {
             __builtin_memcpy(answer, buffer, old < size ? old : size);

@@ -110,8 +110,6 @@ bool kheap_slab_refill(kheap_t *heap, kheap_class_t *class)
 
             if (i + 1u == class->words)
                 bits &= class->last_word;
-            if (UNLIKELY(heap->guard != NULL))
-                bits &= 0 - bits;   /* one: each call is to ask guard mode first */
             if (bits != 0) {
                 size_t cells = count_bits(bits);
 
