@@ -13,8 +13,8 @@ static size_t usable(const kheap_t *heap, const void *buffer)
 {
     const kheap_slab_t *slab = slab_of(heap, buffer);
 
-    if (slab != NULL && slab->class != 0)
-        return slab->class * KHEAP_ALIGN;
+    if (slab != NULL && slab->cell_size != 0)
+        return slab->cell_size;
     return buffer == NULL ? 0 : block_length((size_t)buffer - REGISTRY) - REGISTRY;
 }
 
@@ -270,12 +270,15 @@ static bool free_cell(kheap_t *heap, kheap_slab_t *slab, void *buffer)
 /* Free a superbuffer. => false: it is none in use, or one around it is damaged */
 static bool free_superbuffer(kheap_t *heap, size_t block)
 {
-    size_t length = sound_length(heap, block, 0);
+    size_t length = length_here(heap, block, 0);
 
     if (UNLIKELY(length == 0))
         return false;
-    if (UNLIKELY(!cache_put(heap, block, length)))
-        merge_back(heap, block, length);
+    if (cache_put(heap, block, length))
+        return true;
+    if (UNLIKELY(!neighbours_sound(heap, block, length)))
+        return false;
+    merge_back(heap, block, length);
     return true;
 }
 
@@ -283,7 +286,7 @@ static bool free_any(kheap_t *heap, void *buffer)
 {
     kheap_slab_t *slab = slab_of(heap, buffer);
 
-    return slab != NULL && slab->class != 0 ? free_cell(heap, slab, buffer)
+    return slab != NULL && slab->cell_size != 0 ? free_cell(heap, slab, buffer)
                                             : free_superbuffer(heap, (size_t)buffer - REGISTRY);
 }
 
@@ -302,8 +305,12 @@ static NOINLINE void free_slow(kheap_t *heap, void *buffer)
 /* Answer the kfree of a superbuffer that the cache has no room for. => as above */
 static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
 {
-    merge_back(heap, block, length);
-    unlock(heap, "kfree", NULL);
+    if (LIKELY(neighbours_sound(heap, block, length))) {
+        merge_back(heap, block, length);
+        unlock(heap, "kfree", NULL);
+    } else {
+        kheap_misuse(heap, "kfree", buffer_of(block));
+    }
 }
 
 void kheap_free_rest(kheap_t *heap, void *buffer)
@@ -313,8 +320,8 @@ void kheap_free_rest(kheap_t *heap, void *buffer)
     size_t length = 0;
 
     heap->tree.visited = 0;
-    if (LIKELY(slab == NULL || slab->class == 0))
-        length = sound_length(heap, block, 0);
+    if (LIKELY(slab == NULL || slab->cell_size == 0))
+        length = length_here(heap, block, 0);
     if (UNLIKELY(length == 0))
         free_slow(heap, buffer);
     else if (LIKELY(cache_put(heap, block, length)))
@@ -373,7 +380,7 @@ static bool realloc_in_place(kheap_t *heap, void *buffer, size_t old, size_t siz
 {
     const kheap_slab_t *slab = slab_of(heap, buffer);
 
-    if (slab != NULL && slab->class != 0)
+    if (slab != NULL && slab->cell_size != 0)
         return cell_suits(old, size);
     return resize(heap, (size_t)buffer - REGISTRY, old + REGISTRY, length_for(size));
 }
@@ -383,8 +390,8 @@ static size_t sound_size(const kheap_t *heap, const void *buffer)
 {
     kheap_slab_t *slab = slab_of(heap, buffer);
 
-    if (slab != NULL && slab->class != 0)
-        return cell_used(slab, buffer) ? slab->class * KHEAP_ALIGN : 0;
+    if (slab != NULL && slab->cell_size != 0)
+        return cell_used(slab, buffer) ? slab->cell_size : 0;
     size_t length = sound_length(heap, (size_t)buffer - REGISTRY, 0);
     return length != 0 ? length - REGISTRY : 0;
 }

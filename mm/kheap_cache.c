@@ -9,8 +9,6 @@
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
               "buffers of 1 KiB are cached");
 
-/* What kfree looks at more gaps for, that a superbuffer can be cached. */
-#define ROOM_VISITS 4u
 
 size_t kheap_cached_count(const kheap_t *heap)
 {
@@ -64,10 +62,7 @@ static bool merge_number(kheap_t *heap, kheap_cached_t *same, size_t i)
 
 bool kheap_cache_contest(kheap_t *heap, kheap_cached_t *same)
 {
-    if (same->contested++ == 0)
-        return false;
-    merge_number(heap, same, 0);
-    return same->count == 0;
+    return same->contested++ != 0 && same->count == 1 && merge_number(heap, same, 0);
 }
 
 size_t kheap_merge_cached(kheap_t *heap)
@@ -101,10 +96,19 @@ bool kheap_merge_some(kheap_t *heap, size_t count, size_t most_visited)
 
 bool kheap_cache_room(kheap_t *heap, size_t length)
 {
-    if (length > heap->cache.most_bytes / 4)
+    kheap_cache_t *cache = &heap->cache;
+    size_t part = cache->most_bytes / KHEAP_CACHE_PART;
+
+    if (length > part || heap->cached == 0)
         return false;
-    kheap_merge_some(heap, 2, ROOM_VISITS);
-    return heap->cached + length <= heap->cache.most_bytes;
+    if (heap->tree.visited != 0)        /* kheap_cache_contest merged one */
+        return heap->cached + length <= cache->most_bytes + part;
+    do {
+        cache->turn = (cache->turn + 1) % ARRAY_LENGTH(cache->of);
+    } while (cache->of[cache->turn].count == 0);
+    kheap_cached_t *same = &cache->of[cache->turn];
+    return heap->cached - same->length + length <= cache->most_bytes + part
+        && merge_number(heap, same, 0);
 }
 
 /* Take a superbuffer out of the middle of the table and merge it. */

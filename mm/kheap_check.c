@@ -24,14 +24,14 @@ typedef struct heap_count {
 static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *count)
 {
     const kheap_slab_t *slab = slab_of(heap, buffer_of(block));
-    size_t class = slab != NULL ? slab->class : 0;
+    size_t class = slab != NULL ? class_number(slab) : 0;
 
     if ((block + REGISTRY) % PAGE_SIZE != 0 || block_length(block) != PAGE_SIZE)
         return "a slab is not a page";
     if (class == 0 || class > KHEAP_CLASSES || heap->class[class].cells == 0)
         return "a slab has cells of no size";
     if (slab->reciprocal != heap->class[class].reciprocal
-        || slab->cell_size != class * KHEAP_ALIGN)
+        || slab->cell_size % KHEAP_ALIGN != 0)
         return "the notes of a slab are damaged";
     for (size_t i = 0; i < ARRAY_LENGTH(slab->used); i++) {
         size_t cells = cells_of_word(&heap->class[class], i);
@@ -150,7 +150,7 @@ static const char *check_cache(const kheap_t *heap, const heap_count_t *count)
         return "the cache holds other superbuffers than are marked as cached";
     if (heap->cached != count->cached_bytes)
         return "the figures of the cache are wrong";
-    if (count->cached_bytes > cache->most_bytes)
+    if (count->cached_bytes > cache->most_bytes + cache->most_bytes / KHEAP_CACHE_PART)
         return "more bytes are cached than may be";
     return NULL;
 }
@@ -166,7 +166,7 @@ static const char *check_list(const kheap_t *heap, size_t number, size_t *open)
         if (page >= heap->slab_span >> PAGE_SHIFT || left-- == 0)
             return "the list of a class's slabs leads astray";
         const kheap_slab_t *slab = &heap->slab[page];
-        if (!slab->open || slab->class != number || slab->previous != previous
+        if (!slab->open || class_number(slab) != number || slab->previous != previous
             || slab->first != (page == class->first))
             return "a slab is in a list where it does not belong";
         previous = page;
@@ -199,7 +199,7 @@ static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
     size_t cell_bytes = count->cell_bytes;
 
     for (size_t page = 0; page < heap->slab_span >> PAGE_SHIFT; page++) {
-        noted += heap->slab[page].class != 0;
+        noted += heap->slab[page].cell_size != 0;
         marked += heap->slab[page].open;
     }
     if (noted != count->slabs || heap->slabs != count->slabs)

@@ -14,12 +14,12 @@ static void explain_cell(const kheap_t *heap, const char *call, size_t buffer, c
                          size_t size)
 {
     kheap_slab_t *slab = slab_of(heap, (void *)buffer);
-    size_t cell_size = slab->class * KHEAP_ALIGN;
+    size_t cell_size = slab->cell_size;
     size_t inside = (buffer & PAGE_MASK) % cell_size;
     void *cell = (void *)(buffer - inside);
 
     format_text(text, size, "%s(%p): %s %p of %zu bytes", call, (void *)buffer,
-                (buffer & PAGE_MASK) / cell_size >= heap->class[slab->class].cells
+                (buffer & PAGE_MASK) / cell_size >= heap->class[class_number(slab)].cells
                 ? "behind the last buffer of its page, before"
                 : !cell_used(slab, cell) ? "free already: in the buffer"
                 : "inside the buffer", cell, cell_size);
@@ -36,7 +36,7 @@ static void explain(const kheap_t *heap, const char *call, size_t buffer, char *
         return;
     }
     kheap_slab_t *slab = slab_of(heap, (void *)buffer);
-    if (slab != NULL && slab->class != 0) {
+    if (slab != NULL && slab->cell_size != 0) {
         explain_cell(heap, call, buffer, text, size);
         return;
     }

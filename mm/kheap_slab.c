@@ -4,8 +4,10 @@
 #include <kernel/kheap_slab.h>
 
 static_assert(KHEAP_CLASSES < 256, "a class is a byte");
-static_assert(PAGE_SIZE * (KHEAP_CLASSES - 1) < 1u << RECIPROCAL_SHIFT,
-              "what a reciprocal is too large by makes no cell one higher");
+static_assert((1u << CELL_SHIFT) / KHEAP_CELL_LARGEST > PAGE_SIZE + KHEAP_CELL_LARGEST,
+              "a reciprocal is more than rounding makes of any cell");
+static_assert((uint64_t)PAGE_SIZE << CELL_SHIFT >> 4 <= UINT32_MAX + (uint64_t)1
+              && KHEAP_ALIGN == 16, "places fit 32 bits");
 
 /* A slab costs no more memory than superbuffers, or this part of it more. */
 #define WORTH_SHIFT 4u
@@ -26,9 +28,8 @@ void kheap_slab_init(kheap_t *heap)
         size_t cells = (PAGE_SIZE - REGISTRY) / (i * KHEAP_ALIGN);
         size_t length = length_for(i * KHEAP_ALIGN);
 
-        size_t whole = (1u << RECIPROCAL_SHIFT) / KHEAP_ALIGN;
-
-        heap->class[i].reciprocal = (uint16_t)((whole + i - 1) / i);
+        heap->class[i].reciprocal = (uint32_t)(((1u << CELL_SHIFT) + i * KHEAP_ALIGN - 1)
+                                               / (i * KHEAP_ALIGN));
         if (PAGE_SIZE / cells <= length + (length >> WORTH_SHIFT))
             heap->class[i].cells = (uint16_t)cells;
         heap->class[i].words = (uint16_t)((cells + KHEAP_WORD_BITS - 1) / KHEAP_WORD_BITS);
@@ -55,7 +56,7 @@ static bool slab_empty(const kheap_slab_t *slab)
 
 static void list_last(kheap_t *heap, kheap_slab_t *slab)
 {
-    kheap_class_t *class = &heap->class[slab->class];
+    kheap_class_t *class = &heap->class[class_number(slab)];
     uint32_t page = page_of(heap, slab);
 
     slab->open = true;
@@ -85,10 +86,10 @@ void kheap_slab_put_down(kheap_t *heap)
 
 static void unlist(kheap_t *heap, kheap_slab_t *slab)
 {
-    kheap_class_t *class = &heap->class[slab->class];
+    kheap_class_t *class = &heap->class[class_number(slab)];
 
     if (slab->first) {
-        put_down(heap, slab->class);
+        put_down(heap, class_number(slab));
         slab->first = false;
         heap->slab[slab->next].first = slab->next != 0;
     }
@@ -161,7 +162,6 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
     heap->slabs++;
     class->slabs++;
     slab = slab_of(heap, buffer);
-    slab->class = (uint8_t)number;
     slab->cell_size = (uint16_t)(number * KHEAP_ALIGN);
     slab->reciprocal = class->reciprocal;
     list_last(heap, slab);
@@ -173,7 +173,7 @@ static void dissolve(kheap_t *heap, kheap_slab_t *slab)
     size_t page = heap->base + ((size_t)page_of(heap, slab) << PAGE_SHIFT);
 
     unlist(heap, slab);
-    heap->class[slab->class].slabs--;
+    heap->class[class_number(slab)].slabs--;
     *slab = (kheap_slab_t){ 0 };
     heap->slabs--;
     heap->superbuffers--;

@@ -71,6 +71,8 @@
 #define KHEAP_CACHED_COUNT  12u
 #define KHEAP_CACHED_LONGER 32u         /* so many greater lengths at a time are cached, too */
 #define KHEAP_CACHED_BYTES  (32 * KIB)  /* in all, if kheap_tune does not say otherwise */
+#define KHEAP_CACHE_PART    4u          /* no superbuffer takes more than such a part of these;
+                                           as much too much may be cached */
 
 /* A slab is a superbuffer of a page, its buffer at the page's start, cut into cells. */
 #define KHEAP_CELL_LARGEST  1008u       /* bytes; cells are multiples of KHEAP_ALIGN */
@@ -112,9 +114,8 @@ typedef struct kheap_slab {
     size_t used[KHEAP_SLAB_CELLS / KHEAP_WORD_BITS];    /* a bit for each cell: it is in use */
     uint32_t next;              /* in the list of its class: page numbers; 0: none */
     uint32_t previous;
+    uint32_t reciprocal;        /* of its class; see kheap_slab.h */
     uint16_t cell_size;         /* 0: no slab */
-    uint16_t reciprocal;        /* of its class; see kheap_slab.h */
-    uint8_t class;              /* its number: cell_size / KHEAP_ALIGN */
     bool open;                  /* it is in the list */
     bool first;                 /* and there the first */
 } __attribute__((aligned(16))) kheap_slab_t;
@@ -133,7 +134,7 @@ typedef struct kheap_class {
     uint32_t slabs;             /* how many */
     uint16_t cells;             /* of a slab; 0: there are no slabs of this size */
     uint16_t words;             /* of a map, that have cells */
-    uint16_t reciprocal;
+    uint32_t reciprocal;
     uint16_t patience;          /* so many buffers more before it may have a slab early */
     bool early;                 /* it has, or had, one */
 } __attribute__((aligned(16))) kheap_class_t;

@@ -29,8 +29,13 @@
 
 #include <kernel/kheap_space.h>
 
-/* The cell of an offset in the page is offset * reciprocal >> this. */
-#define RECIPROCAL_SHIFT 19u
+/*
+ * An offset in the page times its class's reciprocal, which is 2^24 / cell size rounded
+ * up: the cell above bit 24, and below it nothing but what the rounding made of it, less
+ * than 4096, if a cell starts there; else at least a reciprocal more.
+ */
+#define CELL_SHIFT 24u
+#define CELL_REST  (((size_t)1 << CELL_SHIFT) - PAGE_SIZE)
 
 static ALWAYS_INLINE size_t class_for(size_t size)
 {
@@ -58,6 +63,11 @@ static ALWAYS_INLINE void *cell_take(kheap_class_t *class, size_t cell_size)
     return (void *)(class->start + (size_t)__builtin_ctzl(bits) * cell_size);
 }
 
+static inline size_t class_number(const kheap_slab_t *slab)
+{
+    return slab->cell_size / KHEAP_ALIGN;
+}
+
 /* The notes of the page of an address. => NULL: it is not in the segment, or there are none */
 static ALWAYS_INLINE kheap_slab_t *slab_of(const kheap_t *heap, const void *buffer)
 {
@@ -71,27 +81,25 @@ static ALWAYS_INLINE kheap_slab_t *slab_of(const kheap_t *heap, const void *buff
     return slab;
 }
 
-/*
- * Which cell of a slab starts here. => SIZE_MAX: none
- *
- * => a page has no more than KHEAP_SLAB_CELLS, and what is none of its cells is not in use
- */
-static ALWAYS_INLINE size_t cell_number(const kheap_slab_t *slab, const void *buffer)
+/* => KHEAP_LEVEL 0: anything is a cell */
+static ALWAYS_INLINE size_t cell_place(const kheap_slab_t *slab, const void *buffer)
 {
-    size_t offset = (size_t)buffer & PAGE_MASK;
-    size_t number = offset * slab->reciprocal >> RECIPROCAL_SHIFT;
-
-    return KHEAP_LEVEL == 0 || LIKELY(number * slab->cell_size == offset) ? number : SIZE_MAX;
+    return ((size_t)buffer & PAGE_MASK) * slab->reciprocal;
 }
 
-/* Is this a cell in use? => slab->class is not 0 */
+static ALWAYS_INLINE bool cell_starts(size_t place)
+{
+    return KHEAP_LEVEL == 0 || (place & CELL_REST) == 0;
+}
+
+/* Is this a cell in use? => it is one */
 static ALWAYS_INLINE bool cell_used(const kheap_slab_t *slab, const void *buffer)
 {
-    size_t number = cell_number(slab, buffer);
+    size_t place = cell_place(slab, buffer);
+    size_t number = place >> CELL_SHIFT;
 
-    return LIKELY(number != SIZE_MAX)
-        && (KHEAP_LEVEL == 0
-            || (slab->used[number / KHEAP_WORD_BITS] >> number % KHEAP_WORD_BITS & 1) != 0);
+    return cell_starts(place)
+        && (slab->used[number / KHEAP_WORD_BITS] >> number % KHEAP_WORD_BITS & 1) != 0;
 }
 
 typedef enum cell_state {
@@ -103,9 +111,10 @@ typedef enum cell_state {
 /* Give back a cell. */
 static ALWAYS_INLINE cell_state_t cell_give(kheap_t *heap, kheap_slab_t *slab, const void *buffer)
 {
-    size_t number = cell_number(slab, buffer);
+    size_t place = cell_place(slab, buffer);
+    size_t number = place >> CELL_SHIFT;
 
-    if (UNLIKELY(number == SIZE_MAX))
+    if (UNLIKELY(!cell_starts(place)))
         return CELL_NOT_USED;
     size_t *used = &slab->used[number / KHEAP_WORD_BITS];
     size_t bit = (size_t)1 << number % KHEAP_WORD_BITS;

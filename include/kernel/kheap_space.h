@@ -295,7 +295,12 @@ static ALWAYS_INLINE kheap_cached_t *cached_of(kheap_cache_t *cache, size_t leng
 /* Make the place of a length free for another one, at the second call in a row. => false: no */
 bool kheap_cache_contest(kheap_t *heap, kheap_cached_t *same);
 
-/* Merge one or two others, for `length` bytes. => false: that did not do */
+/*
+ * Merge another one, whose turn it is, for `length` bytes: one merged in a call is enough,
+ * so a little too much may be cached for a while.
+ *
+ * => false: it would be too much, or they are too many bytes
+ */
 bool kheap_cache_room(kheap_t *heap, size_t length);
 
 /* Cache a superbuffer in use. => false: there is no room for it */
@@ -330,7 +335,8 @@ static ALWAYS_INLINE bool cache_put(kheap_t *heap, size_t block, size_t length)
 /*
  * A cached superbuffer of this length, in use again. => NULL: none
  *
- * => one whose registry is damaged stays and is heap->overwritten
+ * => debug builds: one whose registry is damaged stays and is heap->overwritten. Others
+ *    give it out, and find the damage when it is freed
  */
 static ALWAYS_INLINE void *cache_take(kheap_t *heap, size_t length)
 {
@@ -341,8 +347,7 @@ static ALWAYS_INLINE void *cache_take(kheap_t *heap, size_t length)
         return NULL;
     size_t block = same->block[count - 1];
     size_t word = *block_word(block);
-    if (KHEAP_LEVEL != 0
-        && UNLIKELY(!cached_sound(block, word) || (word & BLOCK_LENGTH) != length)) {
+    if (DEBUG_BUILD && (!cached_sound(block, word) || (word & BLOCK_LENGTH) != length)) {
         heap->overwritten = block;
         heap->overwritten_cached = block + REGISTRY;
         return NULL;
