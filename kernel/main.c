@@ -25,6 +25,7 @@
 #include <kernel/segment.h>
 #include <kernel/selftest.h>
 #include <kernel/string.h>
+#include <kernel/symbols.h>
 #include <kernel/task.h>
 #include <kernel/trap.h>
 #include <kernel/virtual.h>
@@ -366,6 +367,17 @@ _Noreturn void kernel_main(uint32_t magic, uint32_t address)
     if (word_value("run", value))
         run_module();
     run_tour();
+}
+
+void host_symbol(size_t address, char *text, size_t size)
+{
+    uint32_t offset;
+    const char *name = symbol_find(address - 1, &offset);   /* of the call, not behind it */
+
+    if (name != NULL)
+        format_text(text, size, "%s+%#x", name, offset + 1);
+    else
+        format_text(text, size, "%#zx", address);
 }
 
 /* mm/ found a misuse and contained it: the kernel has a bug. */

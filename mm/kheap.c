@@ -1,6 +1,7 @@
 /*
  * The kernel heap: takes superbuffers out of gaps, and merges what is freed.
  */
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_space.h>
 
 static ALWAYS_INLINE size_t length_for(size_t size)
@@ -114,6 +115,8 @@ static NOINLINE void *alloc_any(kheap_t *heap, size_t length)
 
 void *kheap_alloc(kheap_t *heap, size_t size)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_alloc(heap, size, CALL_SITE);
     if (UNLIKELY(size > KHEAP_LARGEST))
         return NULL;
     size_t length = length_for(size);
@@ -135,6 +138,8 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 {
     size_t bytes;
 
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_calloc(heap, count, size, CALL_SITE);
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
     void *buffer = kheap_alloc(heap, bytes);
@@ -145,6 +150,8 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 
 void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_memalign(heap, align, size, CALL_SITE);
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
     if (align <= KHEAP_GRANULE)     /* every buffer is */
@@ -188,6 +195,10 @@ void kheap_free(kheap_t *heap, void *buffer)
 {
     size_t block = (size_t)buffer - REGISTRY;
 
+    if (UNLIKELY(heap->level == KHEAP_FULL)) {
+        kheap_full_free(heap, buffer, CALL_SITE);
+        return;
+    }
     if (buffer == NULL)
         return;
     splock_lock(&heap->lock);
@@ -235,6 +246,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
     size_t block = (size_t)buffer - REGISTRY;
     size_t length = length_for(size);
 
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_realloc(heap, buffer, size, CALL_SITE);
     if (buffer == NULL)
         return kheap_alloc(heap, size);
     splock_lock(&heap->lock);
@@ -265,6 +278,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 
 size_t kheap_usable_size(kheap_t *heap, void *buffer)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_usable_size(heap, buffer, CALL_SITE);
     if (buffer == NULL)
         return 0;
     splock_lock(&heap->lock);

@@ -5,13 +5,14 @@
 #include <kernel/kheap_space.h>
 
 #include <kernel/errno.h>
+#include <kernel/kheap_header.h>
 
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
               "buffers of 1 KiB are cached");
 
 size_t kheap_cached_count(const kheap_t *heap)
 {
-    size_t count = 0;
+    size_t count = heap->full.count;
 
     for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of); i++)
         count += heap->cache.of[i].count;
@@ -22,6 +23,8 @@ bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length)
 {
     size_t index = length / KHEAP_GRANULE;
 
+    if (heap->level == KHEAP_FULL)
+        return kheap_full_holds(heap, block);
     if (length > KHEAP_CACHED_LENGTH)
         return false;
     for (size_t i = 0; i < heap->cache.of[index].count; i++) {
@@ -49,6 +52,8 @@ size_t kheap_merge_cached(kheap_t *heap)
 {
     size_t bytes = cached_bytes(heap);
 
+    if (heap->level == KHEAP_FULL)
+        return kheap_full_merge(heap);
     for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of) && cached_bytes(heap) != 0; i++) {
         kheap_cached_t *same = &heap->cache.of[i];
         size_t kept = 0;
@@ -136,7 +141,7 @@ int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
         kheap_merge_cached(heap);
         heap->cache.most_count = value;
     } else {
-        err = -EINVAL;
+        err = kheap_full_tune(heap, tunable, value);
     }
     unlock(heap, "kheap_tune", NULL);
     return err;

@@ -2,6 +2,7 @@
  * The checker of a heap: walks the segment word by word and both trees, and
  * compares what it finds with every figure the heap keeps.
  */
+#include <kernel/kheap_header.h>
 #include <kernel/kheap_space.h>
 
 /* What a walk over the segment found. */
@@ -25,6 +26,11 @@ static const char *check_superbuffer(const kheap_t *heap, size_t block, size_t w
         return "the registry of a superbuffer is damaged";
     if (length < sizeof(kernel_heap_gap_t) || length % KHEAP_GRANULE != 0)
         return "a superbuffer has a length that is never given";
+    if (heap->level == KHEAP_FULL) {
+        const char *wrong = kheap_full_fault(heap, block, word & BLOCK_CACHED).what;
+        if (wrong != NULL)
+            return wrong;
+    }
     if ((word & BLOCK_CACHED) != 0) {
         if (!kheap_is_cached(heap, block, length))
             return "a superbuffer is marked as cached and is not in the cache";
@@ -44,6 +50,8 @@ static const char *check_free(const kheap_t *heap, size_t block, size_t word, he
 
     if (!free_sound(heap, block))
         return "a gap or void has different lengths at its ends";
+    if (heap->level == KHEAP_FULL && kheap_full_gap_byte(block) != 0)
+        return "a gap or void was written to after it was freed";
     if ((word & BLOCK_VOID) != 0) {
         if (KHEAP_NO_VOID)
             return "there is a void in a heap without voids";
@@ -109,7 +117,9 @@ static const char *check_cache(const kheap_t *heap, const heap_count_t *count)
         return "the cache holds other superbuffers than are marked as cached";
     if (cached_bytes(heap) != count->cached_bytes)
         return "the figures of the cache are wrong";
-    if (count->cached_bytes > cache->most_bytes)
+    bool is_full = heap->level == KHEAP_FULL;
+    if (count->cached_bytes > (is_full ? heap->full.most_bytes : cache->most_bytes)
+        || (is_full && count->cached > heap->full.most_count))
         return "more bytes are cached than may be";
     return NULL;
 }

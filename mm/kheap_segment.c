@@ -89,6 +89,10 @@ void kheap_init(kheap_t *heap, segment_t *segment)
     splock_init(&heap->lock);
     heap->cache.most_count = KHEAP_CACHED_COUNT;
     heap->cache.most_bytes = KHEAP_CACHED_BYTES;
+    heap->level = KHEAP_BASIC;
+    heap->full.secret = (size_t)heap;       /* a kernel that has a better one tunes it */
+    heap->full.most_count = KHEAP_QUARANTINE_COUNT;
+    heap->full.most_bytes = KHEAP_QUARANTINE_BYTES;
     heap->start = segment->base + KHEAP_GRANULE - REGISTRY;
     heap->end = heap->start;
     gaptree_init(&heap->tree, segment->base);

@@ -147,6 +147,17 @@ size_t gaptree_addr_depth(const gaptree_t *tree);
 bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap);
 
 /*
+ * Look at the links that gaptree_fit follows for this length, or gaptree_insert for a
+ * gap of it at `address`.
+ *
+ * => NULL, or the first one that leads to no gap, or to one that does not lead back
+ * => otherwise as above
+ */
+gap_node_t *const *gaptree_fits(const gaptree_t *tree, size_t end, size_t length);
+gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t address,
+                                 size_t length);
+
+/*
  * NULL, or a sentence: bitmap, rings, keys, links, paths of both trees, count.
  *
  * => end: as above, so that no damage makes the checker fault

@@ -28,7 +28,7 @@ static char nothing_buffer[64];
 
 void panic(const char *format, ...)
 {
-    char sentence[256];
+    char sentence[2048];
     va_list args;
 
     va_start(args, format);
@@ -47,6 +47,11 @@ int *host_errno(void)
 void host_misuse(const char *sentence)
 {
     panic("misuse: %s", sentence);
+}
+
+void host_symbol(size_t address, char *text, size_t size)
+{
+    format_text(text, size, "%#zx", address);
 }
 
 /* ---- the segment: a page is there once it is touched, as behind brk */
