@@ -168,6 +168,25 @@ static void crash_overrun(void)
     kfree(buffer);
 }
 
+/* One byte, which only a full heap sees. */
+static void crash_overflow(void)
+{
+    char *volatile buffer = kmalloc(100);
+
+    buffer[100] = 'x';
+    kfree(buffer);
+}
+
+/* A write after the free, seen when the quarantine lets it go. */
+static void crash_use_after_free(void)
+{
+    char *volatile buffer = kmalloc(100);
+
+    kfree(buffer);
+    buffer[50] = 'x';
+    kheap_flush(&kernel_heap);
+}
+
 static void crash_page_double_free(void)
 {
     page_t page = alloc_physical_page(OWNER_ANON);
@@ -236,6 +255,8 @@ static const struct way {
     { "foreign-free", crash_foreign_free }, /* free what the heap never gave */
     { "inner-free", crash_inner_free },     /* free the middle of a buffer */
     { "overrun", crash_overrun },           /* write past a buffer, then free it */
+    { "overflow", crash_overflow },         /* write one byte past a buffer; heap=full */
+    { "use-after-free", crash_use_after_free },     /* write to a freed buffer; heap=full */
     { "page-double-free", crash_page_double_free },
     { "page-foreign-free", crash_page_foreign_free },
     { "page-marker", crash_page_marker },   /* write to free pages */

@@ -73,6 +73,7 @@ size_t kheap_report_buffer(const kheap_t *heap, size_t block, size_t *size)
 static void add_header_byte(kheap_report_t *report, const kheap_t *heap, size_t block)
 {
     kheap_full_header_t header = *full_header(block);
+    size_t length = block_length(block);
     unsigned char *byte = (unsigned char *)&header;
 
     for (size_t i = 0; i < sizeof(header); i++) {
@@ -80,8 +81,9 @@ static void add_header_byte(kheap_report_t *report, const kheap_t *heap, size_t 
 
         for (unsigned was = 0; was < 256; was++) {
             byte[i] = (unsigned char)was;
-            if (was != is && header.sum == kheap_full_sum(heap, block, block_length(block), &header)) {
-                kheap_report_add(report, ": byte %zu of its header is 0x%02x, not 0x%02x", i, is, was);
+            if (header.sum == kheap_full_sum(heap, block, length, &header)) {
+                kheap_report_add(report, ": byte %zu of its header is 0x%02x, not 0x%02x", i, is,
+                                 was);
                 return;
             }
         }
@@ -159,5 +161,7 @@ void kheap_report_place(kheap_report_t *report, const kheap_t *heap, size_t addr
     add_block(report, heap, "there", block);
     if (before != 0)
         add_block(report, heap, "before", before);
+    else
+        kheap_report_add(report, "\n  before: the start of the segment");
     add_block(report, heap, "after", block + length_at(heap, block));
 }

@@ -145,7 +145,8 @@ typedef struct kheap_full {
 /*
  * Guards: (c) constant after kheap_init  (h) heap->lock
  *
- * taken + void_bytes + bytes of all gaps = end - start; taken - used bytes are cached, or in quarantine
+ * taken + void_bytes + bytes of all gaps = end - start; taken - used bytes are cached,
+ * or in quarantine
  */
 typedef struct kheap {
     splock_t lock;

@@ -76,6 +76,31 @@ my @ways = (
                 'crash_inner_free'] },
     { way => 'overrun', says => ['panic: misuse of memory: kfree.*a registry next to it is damaged'],
       trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree', 'crash_overrun'] },
+    { way => 'overflow', words => 'heap=full',
+      says => ['panic: misuse of memory: kfree\(0xc\w+\): buffer 0xc\w+ of 100 bytes, its canary',
+               '^  the call: crash_overflow\+0x\w+$',
+               '^  there: buffer 0xc\w+ of 100 bytes, allocated by crash_overflow\+0x\w+; its canary '
+               . 'is damaged: byte 100, at 0xc\w+, is 0x78, not 0x[89a-f]\w$',
+               '^  before: \w', '^  after: gap 0xc\w+ of \d+ bytes$'],
+      trace => ['panic', 'host_misuse', 'kheap_misuse', 'begin_with[.\w]*', 'kheap_full_free', 'kfree',
+                'crash_overflow'] },
+    { way => 'use-after-free', words => 'heap=full',
+      says => ['panic: misuse of memory: kheap_flush: the quarantined buffer 0xc\w+ was written to',
+               '^  there: quarantined buffer 0xc\w+ of 100 bytes, allocated by '
+               . 'crash_use_after_free\+0x\w+, freed by crash_use_after_free\+0x\w+; it was written '
+               . 'to after it was freed: byte 50, at 0xc\w+, is 0x78, not 0xdd$'],
+      trace => ['panic', 'host_misuse', 'kheap_overwritten', 'kheap_flush', 'crash_use_after_free'] },
+    { way => 'double-free', name => 'double-free, full', words => 'heap=full',
+      says => ['panic: misuse of memory: kfree\(0xc\w+\): free already: in the quarantined buffer',
+               '^  there: quarantined buffer 0xc\w+ of 100 bytes, allocated by '
+               . 'crash_double_free\+0x\w+, freed by crash_double_free\+0x\w+$'],
+      trace => ['panic', 'host_misuse', 'kheap_misuse', 'begin_with[.\w]*', 'kheap_full_free', 'kfree',
+                'crash_double_free'] },
+    { way => 'overflow', name => 'overflow, contained', words => 'heap=full,contain',
+      says => ['^grove: misuse of memory, number 1, contained: kfree\(0xc\w+\): buffer',
+               'panic: crash=overflow did not crash'], trace => ['panic'] },
+    { way => 'overflow', name => 'overflow, basic',
+      says => ['panic: crash=overflow did not crash'], trace => ['panic'] },
     { way => 'page-double-free', says => ['panic: misuse of memory: free of page 0x\w+: it is free'],
       trace => ['panic', 'host_misuse', 'physical_misuse', 'physical_free_for', 'free_physical_page',
                 'crash_page_double_free'] },
@@ -108,7 +133,7 @@ sub crash
 {
     my ($way, $paging) = @_;
     my $name = ($way->{name} // $way->{way}) . " $paging";
-    my $boot = boot($name, words => "crash=$way->{way} paging=$paging", cpu => $way->{cpu} // 'max',
+    my $boot = boot($name, words => join(' ', "crash=$way->{way} paging=$paging", $way->{words} // ()), cpu => $way->{cpu} // 'max',
                     $way->{modules} ? (modules => in_build('user/tour') . ' tour') : ());
     $boot or return;
     status($boot, 3);
