@@ -75,6 +75,8 @@ static void shrink(segment_t *of, size_t page_count)
 
 void target_new_heap(bool keep)
 {
+    const char *level = getenv("HEAP_LEVEL");
+
     keep_pages = keep;
     if (segment.base == 0) {
         void *base = mmap(NULL, RESERVED, PROT_READ | PROT_WRITE,
@@ -87,6 +89,8 @@ void target_new_heap(bool keep)
     }
     segment.length = 0;
     kheap_init(&grove_heap, &segment);
+    if (level != NULL && strcmp(level, "full") == 0)
+        kheap_tune(&grove_heap, KHEAP_TUNE_LEVEL, KHEAP_FULL);
 }
 
 void target_bounds(size_t *base, size_t *limit)
