@@ -5,6 +5,7 @@
 #include <kernel/kheap_space.h>
 
 #include <kernel/errno.h>
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_header.h>
 
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
@@ -124,6 +125,7 @@ void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length)
 size_t kheap_flush(kheap_t *heap)
 {
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     size_t bytes = kheap_merge_cached(heap);
     unlock(heap, "kheap_flush", NULL);
     return bytes;
@@ -134,6 +136,7 @@ int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
     int err = 0;
 
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     if (tunable == KHEAP_TUNE_CACHE_BYTES) {
         kheap_merge_cached(heap);
         heap->cache.most_bytes = value < KHEAP_LARGEST ? value : KHEAP_LARGEST;

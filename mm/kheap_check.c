@@ -50,7 +50,7 @@ static const char *check_free(const kheap_t *heap, size_t block, size_t word, he
 
     if (!free_sound(heap, block))
         return "a gap or void has different lengths at its ends";
-    if (heap->level == KHEAP_FULL && kheap_full_gap_byte(block) != 0)
+    if (heap->level == KHEAP_FULL && kheap_full_gap_byte(heap, block) != 0)
         return "a gap or void was written to after it was freed";
     if ((word & BLOCK_VOID) != 0) {
         if (KHEAP_NO_VOID)

@@ -101,8 +101,9 @@ static bool links_hold(const kheap_t *heap, size_t block)
 {
     kernel_heap_gap_t *gap = (kernel_heap_gap_t *)block;
 
-    return (gap->length & BLOCK_VOID) != 0 || gap == heap->tail
-        || gaptree_holds(&heap->tree, heap->end, gap);
+    if ((gap->length & BLOCK_VOID) != 0)
+        return gap->length - BLOCK_VOID < SMALLEST;
+    return gap == heap->tail || gaptree_holds(&heap->tree, heap->end, gap);
 }
 
 /*
@@ -166,20 +167,22 @@ size_t kheap_full_length(const kheap_t *heap, size_t block)
          ? length : 0;
 }
 
-/* How much at the start of a gap or void is in use by the trees. */
-static size_t registry_bytes(size_t length)
+/* How much at the start of a gap or void is in use by itself and the trees. */
+static size_t registry_bytes(const kheap_t *heap, size_t block)
 {
-    return length < SMALLEST ? WORD
+    size_t length = block_length(block);
+
+    return length < SMALLEST || block == (size_t)heap->tail ? WORD
          : length < GAPTREE_EXACT ? offsetof(kernel_heap_gap_t, room)
          : length < PAGE_SIZE ? offsetof(kernel_heap_large_gap_t, by_addr)
          : sizeof(kernel_heap_large_gap_t);
 }
 
-size_t kheap_full_gap_byte(size_t block)
+size_t kheap_full_gap_byte(const kheap_t *heap, size_t block)
 {
     size_t length = block_length(block);
     size_t end = block + length - WORD;
-    size_t at = after_fill(block + registry_bytes(length), end);
+    size_t at = after_fill(block + registry_bytes(heap, block), end);
 
     return at < end ? at : 0;
 }
@@ -200,9 +203,10 @@ static void note(kheap_t *heap, size_t at, size_t quarantined, kheap_damage_t da
 static void pull(kheap_t *heap, size_t block)
 {
     size_t length = free_here(block);
+    size_t registry = registry_bytes(heap, block);
 
     take_free(heap, block, false);
-    __builtin_memset((void *)block, FILL_FREED, registry_bytes(length));
+    __builtin_memset((void *)block, FILL_FREED, registry);
     *block_length_before(block + length) = FREED_WORD;
 }
 
@@ -314,7 +318,7 @@ static void *take(kheap_t *heap, size_t align, size_t size)
     size_t lead = lead_for(start, align);
     size_t block = start + lead;
     size_t whole = gap->length;
-    size_t from = start + registry_bytes(whole);
+    size_t from = start + registry_bytes(heap, start);
     size_t end = start + whole - WORD;
     from = from < block ? block : from;
     end = end > block + length ? block + length : end;

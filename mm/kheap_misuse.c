@@ -11,8 +11,6 @@
 static void explain(kheap_report_t *report, const kheap_t *heap, const char *call, size_t buffer)
 {
     bool full = heap->level == KHEAP_FULL;
-    size_t before;
-    size_t size;
 
     kheap_report_add(report, "%s(%p): ", call, (void *)buffer);
     if (buffer - heap->start >= heap->end - heap->start) {
@@ -20,26 +18,21 @@ static void explain(kheap_report_t *report, const kheap_t *heap, const char *cal
                          (void *)heap->end);
         return;
     }
-    size_t block = kheap_report_find(heap, buffer, &before);
-    size_t word = *block_word(block != 0 ? block : before);
-    if (block == 0) {
-        kheap_report_add(report, "the registry at %p is damaged: %p", (void *)before,
-                         (void *)word);
+    kheap_place_t place = kheap_report_find(heap, buffer);
+    if (place.length == 0) {
+        kheap_report_add(report, "the registry at %p is damaged: %p", (void *)place.block,
+                         (void *)*block_word(place.block));
         return;
     }
-    if ((word & BLOCK_SUPERBUFFER) == 0 && free_sound(heap, block)) {
-        kheap_report_add(report, "free already: in the gap %p of %zu bytes", (void *)block,
-                         word & ~BLOCK_VOID);
-        return;
-    }
-    size_t start = kheap_report_buffer(heap, block, &size);
-    bool freed = full ? full_header(block)->freed != 0 : (word & BLOCK_CACHED) != 0;
     kheap_report_add(report, "%s %p of %zu bytes",
-                     freed ? full ? "free already: in the quarantined buffer"
-                                  : "free already: in the cached buffer"
-                     : start == buffer ? "buffer" : "inside the buffer", (void *)start, size);
-    if (start == buffer && !freed)
-        kheap_report_add(report, ", %s", full ? kheap_full_fault(heap, block, 0).what
+                     place.free ? "free already: in the gap"
+                     : place.freed ? full ? "free already: in the quarantined buffer"
+                                          : "free already: in the cached buffer"
+                     : place.buffer == buffer ? "buffer" : "inside the buffer",
+                     (void *)(place.free ? place.block : place.buffer),
+                     place.free ? place.length : place.size);
+    if (!place.free && !place.freed && place.buffer == buffer)
+        kheap_report_add(report, ", %s", full ? kheap_full_fault(heap, place.block, 0).what
                                               : "a registry next to it is damaged");
 }
 
@@ -88,7 +81,10 @@ void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer)
 
     heap->misuses++;
     explain_overwritten(&report, heap, call, buffer);
-    kheap_report_place(&report, heap, heap->overwritten);
+    size_t at = heap->overwritten;
+    if (at - heap->start >= heap->end - heap->start)
+        at = *(size_t *)at;     /* a link in the heap itself */
+    kheap_report_place(&report, heap, at);
     if (heap->level == KHEAP_FULL && cached != 0 && cached <= heap->overwritten)
         kheap_full_mend(heap, cached);
     heap->overwritten = 0;

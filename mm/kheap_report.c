@@ -29,42 +29,50 @@ static void add_site(kheap_report_t *report, const char *what, size_t site)
     kheap_report_add(report, "%s%s", what, symbol);
 }
 
-/* The length of what is here. => 0: its registry is damaged, or it is the end of the segment */
-static size_t length_at(const kheap_t *heap, size_t block)
+/* What is here. => block: not the end of the segment */
+static kheap_place_t place_at(const kheap_t *heap, size_t block)
 {
     size_t word = *block_word(block);
     size_t length = word & BLOCK_LENGTH;
     bool used = (word & BLOCK_SUPERBUFFER) != 0;
+    kheap_place_t place = { .block = block, .freed = (word & BLOCK_CACHED) != 0,
+                            .buffer = block + REGISTRY };
 
-    if (!used && free_sound(heap, block))
-        return word & ~BLOCK_VOID;
-    if (heap->level == KHEAP_FULL && block != heap->end)
-        return kheap_full_length(heap, block);
-    return used && superbuffer_sound(block, word & ~BLOCK_CACHED)
-        && length - 1 < heap->end - block ? length : 0;
-}
-
-size_t kheap_report_find(const kheap_t *heap, size_t address, size_t *before)
-{
-    size_t block = heap->start;
-    size_t last = 0;
-    size_t length = length_at(heap, block);
-
-    while (length != 0 && address - block >= length) {
-        last = block;
-        block += length;
-        length = length_at(heap, block);
+    if (!used && free_sound(heap, block)) {
+        place.length = word & ~BLOCK_VOID;
+        place.free = true;
+        return place;
     }
-    *before = length != 0 ? last : block;
-    return length != 0 ? block : 0;
+    if (used && superbuffer_sound(block, word & ~BLOCK_CACHED) && length - 1 < heap->end - block)
+        place.length = length;
+    place.size = place.length - REGISTRY;
+    if (heap->level != KHEAP_FULL)
+        return place;
+    place.buffer = full_buffer(block);
+    length = kheap_full_length(heap, block);
+    if (length != 0) {
+        place.length = length;
+        place.size = full_header(block)->size;
+        place.freed = full_header(block)->freed != 0;
+    } else if (place.length < REGISTRY + FULL_BEFORE) {
+        place.length = 0;
+    } else {
+        place.size -= FULL_BEFORE;
+    }
+    return place;
 }
 
-size_t kheap_report_buffer(const kheap_t *heap, size_t block, size_t *size)
+kheap_place_t kheap_report_find(const kheap_t *heap, size_t address)
 {
-    bool full = heap->level == KHEAP_FULL;
+    kheap_place_t place = place_at(heap, heap->start);
 
-    *size = full ? full_header(block)->size : length_at(heap, block) - REGISTRY;
-    return full ? full_buffer(block) : block + REGISTRY;
+    while (place.length != 0 && address - place.block >= place.length) {
+        size_t before = place.block;
+
+        place = place_at(heap, before + place.length);
+        place.before = before;
+    }
+    return place;
 }
 
 /* --- Superbuffers of a full heap --- */
@@ -91,16 +99,18 @@ static void add_header_byte(kheap_report_t *report, const kheap_t *heap, size_t 
     }
 }
 
-static void add_full(kheap_report_t *report, const kheap_t *heap, size_t block)
+/* What is known and what is wrong of a superbuffer with a header. */
+static void add_header(kheap_report_t *report, const kheap_t *heap, const kheap_place_t *place)
 {
-    const kheap_full_header_t *header = full_header(block);
-    size_t cached = *block_word(block) & BLOCK_CACHED;
-    kheap_fault_t fault = kheap_full_fault(heap, block, cached);
-    size_t buffer = full_buffer(block);
+    const kheap_full_header_t *header = full_header(place->block);
+    size_t cached = *block_word(place->block) & BLOCK_CACHED;
+    kheap_fault_t fault = kheap_full_fault(heap, place->block, cached);
 
-    kheap_report_add(report, "%s %p of %zu bytes",
-                     header->freed != 0 ? "quarantined buffer" : "buffer", (void *)buffer,
-                     header->size);
+    if (kheap_full_length(heap, place->block) == 0) {
+        kheap_report_add(report, "; its header is damaged");
+        add_header_byte(report, heap, place->block);
+        return;
+    }
     add_site(report, ", allocated by ", header->site);
     if (header->freed != 0)
         add_site(report, ", freed by ", header->freed);
@@ -108,60 +118,61 @@ static void add_full(kheap_report_t *report, const kheap_t *heap, size_t block)
         kheap_report_add(report, "; %s", fault.what);
     if (fault.at != 0)
         kheap_report_add(report, ": byte %td, at %p, is 0x%02x, not 0x%02x",
-                         (ptrdiff_t)(fault.at - buffer), (void *)fault.at,
+                         (ptrdiff_t)(fault.at - place->buffer), (void *)fault.at,
                          *(unsigned char *)fault.at, fault.was);
-}
-
-/* The header tells nothing, but a byte of it may. */
-static void add_damaged(kheap_report_t *report, const kheap_t *heap, size_t block)
-{
-    kheap_report_add(report, "the registry at %p is damaged: %p", (void *)block,
-                     (void *)*block_word(block));
-    if (heap->level == KHEAP_FULL && block_length(block) > sizeof(size_t) + FULL_BEFORE
-        && block_length(block) <= heap->end - block)
-        add_header_byte(report, heap, block);
 }
 
 /* --- Lines --- */
 
-static void add_block(kheap_report_t *report, const kheap_t *heap, const char *where, size_t block)
+static void add_place(kheap_report_t *report, const kheap_t *heap, const char *where,
+                      const kheap_place_t *place)
 {
-    size_t length = length_at(heap, block);
-    size_t word = *block_word(block);
+    size_t word = *block_word(place->block);
+    const char *freed = heap->level == KHEAP_FULL ? "quarantined " : "cached ";
 
     kheap_report_add(report, "\n  %s: ", where);
-    if (block == heap->end)
-        kheap_report_add(report, "the end of the segment");
-    else if (length == 0)
-        add_damaged(report, heap, block);
-    else if ((word & BLOCK_SUPERBUFFER) == 0 && free_sound(heap, block))
+    if (place->length == 0) {
+        kheap_report_add(report, "the registry at %p is damaged: %p", (void *)place->block,
+                         (void *)word);
+    } else if (place->free) {
         kheap_report_add(report, "%s %p of %zu bytes", (word & BLOCK_VOID) != 0 ? "void" : "gap",
-                         (void *)block, length);
-    else if (heap->level == KHEAP_FULL)
-        add_full(report, heap, block);
-    else
-        kheap_report_add(report, "%s %p of %zu bytes",
-                         (word & BLOCK_CACHED) != 0 ? "cached buffer" : "buffer",
-                         buffer_of(block), length - REGISTRY);
+                         (void *)place->block, place->length);
+    } else {
+        kheap_report_add(report, "%sbuffer %p of %zu bytes", place->freed ? freed : "",
+                         (void *)place->buffer, place->size);
+        if (heap->level == KHEAP_FULL)
+            add_header(report, heap, place);
+    }
+}
+
+static void add_end(kheap_report_t *report, const kheap_t *heap)
+{
+    size_t word = *block_word(heap->end);
+
+    kheap_report_add(report, "\n  after: the end of the segment");
+    if ((word & ~BLOCK_AFTER_FREE) != superbuffer_word(heap->end, 0))
+        kheap_report_add(report, ", its registry is damaged: %p", (void *)word);
 }
 
 void kheap_report_place(kheap_report_t *report, const kheap_t *heap, size_t address)
 {
-    size_t before;
-
     if (heap->level == KHEAP_FULL)
         add_site(report, "\n  the call: ", heap->full.caller);
     if (address - heap->start >= heap->end - heap->start)
         return;
-    size_t block = kheap_report_find(heap, address, &before);
-    if (block == 0) {
-        add_block(report, heap, "on the way", before);
-        return;
-    }
-    add_block(report, heap, "there", block);
-    if (before != 0)
-        add_block(report, heap, "before", before);
-    else
+    kheap_place_t place = kheap_report_find(heap, address);
+    size_t after = place.block + place.length;
+    add_place(report, heap, place.length != 0 ? "there" : "on the way", &place);
+    if (place.before != 0) {
+        kheap_place_t before = place_at(heap, place.before);
+        add_place(report, heap, "before", &before);
+    } else {
         kheap_report_add(report, "\n  before: the start of the segment");
-    add_block(report, heap, "after", block + length_at(heap, block));
+    }
+    if (after == heap->end) {
+        add_end(report, heap);
+    } else if (place.length != 0) {
+        place = place_at(heap, after);
+        add_place(report, heap, "after", &place);
+    }
 }

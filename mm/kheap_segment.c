@@ -1,6 +1,7 @@
 /*
  * A heap and its segment: growing it, what is freed in it, giving pages back.
  */
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_space.h>
 
 /*
@@ -103,6 +104,7 @@ void kheap_init(kheap_t *heap, segment_t *segment)
 size_t kheap_trim(kheap_t *heap, size_t keep)
 {
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     kheap_merge_cached(heap);
     size_t bytes = keep < KHEAP_LARGEST ? kheap_give_back(heap, keep) : 0;
     unlock(heap, "kheap_trim", NULL);

@@ -59,7 +59,7 @@ size_t kheap_full_sum(const kheap_t *heap, size_t block, size_t length,
                       const kheap_full_header_t *header);
 
 /* The first byte of a gap or void that was written to after it was freed. => 0: none */
-size_t kheap_full_gap_byte(size_t block);
+size_t kheap_full_gap_byte(const kheap_t *heap, size_t block);
 
 /* Merge all that is in quarantine. => as kheap_merge_cached */
 size_t kheap_full_merge(kheap_t *heap);

@@ -18,16 +18,22 @@ typedef struct kheap_report {
 void kheap_report_add(kheap_report_t *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/*
- * Find the superbuffer, gap or void that holds an address within the segment.
- *
- * => before: the one before it; 0: it is the first
- * => 0: the registry of `before` is damaged, and with it the way to the address
- */
-size_t kheap_report_find(const kheap_t *heap, size_t address, size_t *before);
+/* A superbuffer, gap or void, and what is said of it. */
+typedef struct kheap_place {
+    size_t before;      /* the one before it; 0: it is the first */
+    size_t block;
+    size_t length;      /* 0: its registry is damaged */
+    bool free;          /* a gap or a void */
+    bool freed;         /* a superbuffer in the cache, or in quarantine */
+    size_t buffer;      /* of a superbuffer */
+    size_t size;        /* of the buffer: as asked, if that is known */
+} kheap_place_t;
 
-/* Its buffer, and how many bytes that has, if it is a superbuffer. */
-size_t kheap_report_buffer(const kheap_t *heap, size_t block, size_t *size);
+/*
+ * The one that holds an address within the segment, or the first one before it with a
+ * registry that is damaged: the way ends there.
+ */
+kheap_place_t kheap_report_find(const kheap_t *heap, size_t address);
 
 /*
  * Add lines: the call that is under way, if the heap knows, what holds the address,
