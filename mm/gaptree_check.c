@@ -189,6 +189,28 @@ gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t addre
     return wrong != NULL ? wrong : fall(tree, end, &tree->addr_root, 1, true);
 }
 
+size_t gaptree_longest(const gaptree_t *tree, size_t end)
+{
+    size_t word = GAPTREE_MAP_WORDS;
+    size_t longest = 0;
+
+    while (word > 0 && tree->map[word - 1] == 0)
+        word--;
+    if (word == 0)
+        return 0;
+    size_t index = (word - 1) * GAPTREE_MAP_BITS + gaptree_top_bit(tree->map[word - 1]);
+    if (index < GAPTREE_BINS)
+        return index * KHEAP_ALIGN;
+    gap_node_t *const *slot = &tree->root[index - GAPTREE_BINS];
+    while (*slot != NULL && link_sound(tree, end, slot, false)) {
+        gap_node_t *const *child = (*slot)->child;
+
+        longest = (*slot)->key > longest ? (*slot)->key : longest;
+        slot = &child[child[1] != NULL ? 1 : 0];
+    }
+    return longest;
+}
+
 /* The place that was kept in the addr tree: can it be given up? */
 static bool kept_sound(const gaptree_t *tree, size_t end)
 {

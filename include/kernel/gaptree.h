@@ -129,8 +129,12 @@ kernel_heap_gap_t *gaptree_fit_large(gaptree_t *tree, size_t length);
 /* The lowest gap in the addr tree that ends above `address`, or NULL. */
 kernel_heap_gap_t *gaptree_above(gaptree_t *tree, size_t address);
 
-/* The length of the longest gap in the tree; 0: none. At most one trie's depth. */
-size_t gaptree_longest(const gaptree_t *tree);
+/*
+ * The length of the longest gap in the tree; 0: none. At most one trie's depth.
+ *
+ * => end: of the segment; a link that leads out of it ends the search
+ */
+size_t gaptree_longest(const gaptree_t *tree, size_t end);
 
 /* How many levels the deepest trie of the length tree has, or the addr tree. */
 size_t gaptree_length_depth(const gaptree_t *tree);

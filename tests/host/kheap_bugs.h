@@ -52,6 +52,9 @@ typedef struct outcome {
     char says[2048];        /* the first report, or sentence of kheap_check */
 } outcome_t;
 
+/* In a build for coverage: what a process reached counts. */
+extern void __gcov_dump(void) __attribute__((weak));
+
 static fake_segment_t memory;
 static kheap_t bugged;
 static char *left;
@@ -598,7 +601,8 @@ static void write_node_on_the_way(size_t variant)
     drop(gap);
     drop(second);
     flush();
-    memset(registry(gap) + offsetof(kernel_heap_large_gap_t, by_length.child), 'x', 2 * sizeof(void *));
+    memset(registry(gap) + offsetof(kernel_heap_large_gap_t, by_length.child), 'x',
+           2 * sizeof(void *));
     get(LARGE + 64);
 }
 
@@ -878,7 +882,8 @@ static const bug_t bugs[] = {
     { "krealloc inside a buffer", realloc_inside, 1,
       { NULL, "krealloc", "krealloc" }, ": inside the buffer " },
     { "kmalloc_usable_size of what is free", usable_of_freed, 1,
-      { NULL, "kmalloc_usable_size", "kmalloc_usable_size" }, "free already: in the quarantined buffer " },
+      { NULL, "kmalloc_usable_size", "kmalloc_usable_size" },
+      "free already: in the quarantined buffer " },
     { "write the first byte of what is free", write_first, 1,
       { NULL, "no", "kheap_flush" }, "it was written to after it was freed: byte 0, at " },
     { "write a zero into the middle of what is free", write_middle, 1,
@@ -931,9 +936,11 @@ static const bug_t bugs[] = {
       { NULL, "kfree", "kfree" }, "registry" },
     { "wild byte: registry behind a gap", wild_behind_gap, (BYTES - 1) * sizeof(size_t),
       { NULL, "kfree or kheap_check", "kfree" }, "registry" },
-    { "wild byte: registry, after the free", wild_quarantined_registry, (BYTES - 1) * sizeof(size_t),
+    { "wild byte: registry, after the free", wild_quarantined_registry,
+      (BYTES - 1) * sizeof(size_t),
       { NULL, "kheap_flush", "kheap_flush" }, "registry" },
-    { "wild byte: 4 words before, after the free", wild_quarantined_header, (BYTES - 1) * 4 * sizeof(size_t),
+    { "wild byte: 4 words before, after the free", wild_quarantined_header,
+      (BYTES - 1) * 4 * sizeof(size_t),
       { NULL, "in part", "kheap_flush" }, "its header is damaged: byte " },
     { "wild byte: all of a buffer, after the free", wild_quarantined, (BYTES - 1) * SIZE,
       { NULL, "no", "kheap_flush" }, "it was written to after it was freed: byte 0, at " },
@@ -1026,6 +1033,8 @@ static void run_bug(const bug_t *bug, kheap_level_t level, outcome_t *outcome, c
         alarm(20);
         for (size_t i = 0; i < bug->variants; i++)
             run_variant(bug, level, i, outcome);
+        if (__gcov_dump != NULL)
+            __gcov_dump();
         _exit(0);
     }
     CHECK_EQ(waitpid(child, &status, 0), child);
