@@ -27,7 +27,7 @@ static const char *check_superbuffer(const kheap_t *heap, size_t block, size_t w
     if (length < sizeof(kernel_heap_gap_t) || length % KHEAP_GRANULE != 0)
         return "a superbuffer has a length that is never given";
     if (heap->level == KHEAP_FULL) {
-        const char *wrong = kheap_full_fault(heap, block, word & BLOCK_CACHED).what;
+        const char *wrong = kheap_header_fault(heap, block, word & BLOCK_CACHED).what;
         if (wrong != NULL)
             return wrong;
     }

@@ -3,8 +3,7 @@
  * that are looked at first, and freed by way of the quarantine.
  *
  *   take    a gap that can be followed, out of the trees; the rest back into them
- *   dress   header, canary, and FILL_FRESH between them
- *   retire  FILL_FREED between them, into the quarantine
+ *   retire  what is freed, into the quarantine
  *   expel   out of it, if all of it is as it was left
  *   release FILL_FREED all over, merged with both neighbours
  */
@@ -14,158 +13,7 @@
 #include <kernel/kheap_header.h>
 #include <kernel/kheap_space.h>
 
-#define WORD        sizeof(size_t)
-#define FREED_WORD  (SIZE_MAX / 255 * FILL_FREED)
-#define CANARY_BITS (SIZE_MAX / 255 * 0x80)     /* no canary's byte is a character, or 0 */
-#define UNKNOWN     ((size_t)1)     /* the site of a free that has none */
-
-/* --- What a superbuffer should look like --- */
-
-static size_t full_length(size_t size)
-{
-    size_t length = align_up(REGISTRY + FULL_BEFORE + size + WORD, KHEAP_GRANULE);
-
-    return length < SMALLEST ? SMALLEST : length;
-}
-
-static unsigned char canary_byte(const kheap_t *heap, size_t at)
-{
-    size_t word = (align_down(at, WORD) ^ heap->full.secret) * HASH_FACTOR | CANARY_BITS;
-
-    return (unsigned char)(word >> at % WORD * 8);
-}
-
-static void set_canary(const kheap_t *heap, size_t at, size_t end)
-{
-    for (; at < end; at++)
-        *(unsigned char *)at = canary_byte(heap, at);
-}
-
-/* The first byte that is not the canary's; `end`: all are */
-static size_t after_canary(const kheap_t *heap, size_t at, size_t end)
-{
-    while (at < end && *(unsigned char *)at == canary_byte(heap, at))
-        at++;
-    return at;
-}
-
-/* The first byte that is not FILL_FREED; `end`: all are */
-static size_t after_fill(size_t at, size_t end)
-{
-    while (at < end && at % WORD != 0 && *(unsigned char *)at == FILL_FREED)
-        at++;
-    if (at % WORD == 0) {
-        while (end - at >= WORD && *(size_t *)at == FREED_WORD)
-            at += WORD;
-    }
-    while (at < end && *(unsigned char *)at == FILL_FREED)
-        at++;
-    return at;
-}
-
-/* => each step is one to one in each of its words */
-size_t kheap_full_sum(const kheap_t *heap, size_t block, size_t length,
-                      const kheap_full_header_t *header)
-{
-    size_t sum = heap->full.secret + block;
-
-    sum = (sum ^ length) * HASH_FACTOR;
-    sum = (sum ^ sum >> WORD * 4 ^ header->size) * HASH_FACTOR;
-    sum = (sum ^ sum >> WORD * 4 ^ header->site) * HASH_FACTOR;
-    sum = (sum ^ sum >> WORD * 4 ^ header->freed) * HASH_FACTOR;
-    return sum ^ sum >> WORD * 4;
-}
-
-static void seal(const kheap_t *heap, size_t block)
-{
-    kheap_full_header_t *header = full_header(block);
-
-    header->sum = kheap_full_sum(heap, block, block_length(block), header);
-}
-
-/* Make a superbuffer a buffer of `size` bytes. */
-static void dress(kheap_t *heap, size_t block, size_t size, size_t site)
-{
-    size_t buffer = full_buffer(block);
-
-    set_canary(heap, block + REGISTRY, (size_t)full_header(block));
-    *full_header(block) = (kheap_full_header_t){ .size = size, .site = site };
-    seal(heap, block);
-    set_canary(heap, buffer + size, block + block_length(block));
-}
-
-/* --- Is it so? --- */
-
-/* Can this gap or void, whose length is sound, be taken out of its tree? */
-static bool links_hold(const kheap_t *heap, size_t block)
-{
-    kernel_heap_gap_t *gap = (kernel_heap_gap_t *)block;
-
-    if ((gap->length & BLOCK_VOID) != 0)
-        return gap->length - BLOCK_VOID < SMALLEST;
-    return gap == heap->tail || gaptree_holds(&heap->tree, heap->end, gap);
-}
-
-/*
- * Can what is free next to a superbuffer be taken out of the trees? A gap before it
- * that the registry denies is found by its own last word: a canary is none.
- *
- * => sound_length was content with it
- */
-static bool around_full(const kheap_t *heap, size_t block, size_t length)
-{
-    size_t next = block + length;
-    size_t before = block != heap->start ? *block_length_before(block) : 0;
-    bool denied = (*block_word(block) & BLOCK_AFTER_FREE) == 0;
-
-    if (free_here(next) != 0 && !links_hold(heap, next))
-        return false;
-    if (before - 1 >= block - heap->start || before % KHEAP_ALIGN != 0
-        || before != (*block_word(block - before) & ~BLOCK_VOID))
-        return true;
-    return !denied && links_hold(heap, block - before);
-}
-
-kheap_fault_t kheap_full_fault(const kheap_t *heap, size_t block, size_t cached)
-{
-    size_t length = sound_length(heap, block, cached);
-
-    if (length < full_length(0))
-        return (kheap_fault_t){ "its registry, or one next to it, is damaged", 0, 0 };
-    const kheap_full_header_t *header = full_header(block);
-    size_t buffer = full_buffer(block);
-    size_t end = block + length;
-    if (header->sum != kheap_full_sum(heap, block, length, header)
-        || header->size > end - buffer - WORD || (header->freed != 0) != (cached != 0))
-        return (kheap_fault_t){ "its header, or its registry, is damaged", 0, 0 };
-    if (!around_full(heap, block, length))
-        return (kheap_fault_t){ "the links of a gap next to it, or its registry, are damaged",
-                                0, 0 };
-    size_t at = after_canary(heap, block + REGISTRY, (size_t)header);
-    if (at == (size_t)header)
-        at = after_canary(heap, buffer + header->size, end);
-    if (at != end)
-        return (kheap_fault_t){ "its canary is damaged", at, canary_byte(heap, at) };
-    at = cached != 0 ? after_fill(buffer, buffer + header->size) : buffer + header->size;
-    if (at != buffer + header->size)
-        return (kheap_fault_t){ "it was written to after it was freed", at, FILL_FREED };
-    return (kheap_fault_t){ NULL, 0, 0 };
-}
-
-size_t kheap_full_length(const kheap_t *heap, size_t block)
-{
-    size_t left = heap->end - block;
-
-    if (left < full_length(0))
-        return 0;
-    const kheap_full_header_t *header = full_header(block);
-    size_t length = block_length(block);
-    if (header->sum == kheap_full_sum(heap, block, length, header) && length - 1 < left)
-        return length;
-    length = header->size < left ? full_length(header->size) : 0;
-    return header->sum == kheap_full_sum(heap, block, length, header) && length - 1 < left
-         ? length : 0;
-}
+/* --- Gaps --- */
 
 /* How much at the start of a gap or void is in use by itself and the trees. */
 static size_t registry_bytes(const kheap_t *heap, size_t block)
@@ -186,8 +34,6 @@ size_t kheap_full_gap_byte(const kheap_t *heap, size_t block)
 
     return at < end ? at : 0;
 }
-
-/* --- Gaps --- */
 
 /* Note what was written to while it was free; the first such is reported. */
 static void note(kheap_t *heap, size_t at, size_t quarantined, kheap_damage_t damage)
@@ -304,7 +150,7 @@ static bool grow(kheap_t *heap, size_t length)
 /* A buffer of `size` bytes. => NULL: no memory, or what is left of it is damaged */
 static void *take(kheap_t *heap, size_t align, size_t size)
 {
-    size_t length = full_length(size);
+    size_t length = kheap_header_length_for(size);
     kernel_heap_gap_t *gap = find(heap, align, length);
 
     if (gap == NULL && kheap_full_merge(heap) != 0)
@@ -332,7 +178,7 @@ static void *take(kheap_t *heap, size_t align, size_t size)
     carve(heap, block, whole - lead, length, lead != 0 ? BLOCK_AFTER_FREE : 0, false);
     if (lead != 0)
         put_free(heap, start, lead, false);
-    dress(heap, block, size, heap->full.caller);
+    kheap_header_set(heap, block, size, heap->full.caller);
     __builtin_memset((void *)full_buffer(block), FILL_FRESH, size);
     return (void *)full_buffer(block);
 }
@@ -380,7 +226,7 @@ static void expel(kheap_t *heap, size_t most_count, size_t most_bytes)
         full->first = (full->first + 1) % KHEAP_QUARANTINE_COUNT;
         full->count--;
 
-        kheap_fault_t fault = kheap_full_fault(heap, block, BLOCK_CACHED);
+        kheap_fault_t fault = kheap_header_fault(heap, block, BLOCK_CACHED);
         if (fault.what != NULL)
             note(heap, fault.at != 0 ? fault.at : block, full_buffer(block), KHEAP_BYTE);
         if (fault.what != NULL || !release(heap, block))
@@ -392,12 +238,9 @@ static void expel(kheap_t *heap, size_t most_count, size_t most_bytes)
 static void retire(kheap_t *heap, size_t block)
 {
     kheap_full_t *full = &heap->full;
-    kheap_full_header_t *header = full_header(block);
     size_t length = block_length(block);
 
-    header->freed = full->caller != 0 ? full->caller : UNKNOWN;
-    seal(heap, block);
-    __builtin_memset((void *)full_buffer(block), FILL_FREED, header->size);
+    kheap_header_set_freed(heap, block, full->caller);
     *block_word(block) |= BLOCK_CACHED;
     heap->used -= length;
     if (length <= full->most_bytes)
@@ -428,16 +271,6 @@ bool kheap_full_holds(const kheap_t *heap, size_t block)
     return false;
 }
 
-void kheap_full_mend(const kheap_t *heap, size_t buffer)
-{
-    size_t block = buffer - FULL_BEFORE - REGISTRY;
-    size_t size = full_header(block)->size;
-
-    set_canary(heap, block + REGISTRY, (size_t)full_header(block));
-    __builtin_memset((void *)buffer, FILL_FREED, size);
-    set_canary(heap, buffer + size, block + block_length(block));
-}
-
 /* --- The calls --- */
 
 static void begin(kheap_t *heap, size_t site)
@@ -453,7 +286,7 @@ static size_t begin_with(kheap_t *heap, const char *call, void *buffer, size_t s
     size_t block = (size_t)buffer - FULL_BEFORE - REGISTRY;
 
     begin(heap, site);
-    if (kheap_full_fault(heap, block, 0).what == NULL)
+    if (kheap_header_fault(heap, block, 0).what == NULL)
         return block;
     kheap_misuse(heap, call, buffer);
     return 0;
@@ -506,7 +339,7 @@ void *kheap_full_realloc(kheap_t *heap, void *buffer, size_t size, size_t site)
         __builtin_memcpy(moved, buffer, old < size ? old : size);
         retire(heap, block);
     } else if (size <= old) {
-        dress(heap, block, size, site);
+        kheap_header_set(heap, block, size, site);
         moved = buffer;
     }
     unlock(heap, "krealloc", moved);

@@ -63,7 +63,7 @@ static bool add_all(const kheap_t *heap, table_t *table)
         if (length - 1 >= heap->end - block)
             return false;
         if ((word & (BLOCK_SUPERBUFFER | BLOCK_CACHED)) == BLOCK_SUPERBUFFER) {
-            if (kheap_full_fault(heap, block, 0).what != NULL)
+            if (kheap_header_fault(heap, block, 0).what != NULL)
                 return false;
             add(table, full_header(block)->site, 1, (ptrdiff_t)full_header(block)->size);
         }

@@ -32,7 +32,7 @@ static void explain(kheap_report_t *report, const kheap_t *heap, const char *cal
                      (void *)(place.free ? place.block : place.buffer),
                      place.free ? place.length : place.size);
     if (!place.free && !place.freed && place.buffer == buffer)
-        kheap_report_add(report, ", %s", full ? kheap_full_fault(heap, place.block, 0).what
+        kheap_report_add(report, ", %s", full ? kheap_header_fault(heap, place.block, 0).what
                                               : "a registry next to it is damaged");
 }
 
@@ -86,7 +86,7 @@ void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer)
         at = *(size_t *)at;     /* a link in the heap itself */
     kheap_report_place(&report, heap, at);
     if (heap->level == KHEAP_FULL && cached != 0 && cached <= heap->overwritten)
-        kheap_full_mend(heap, cached);
+        kheap_header_fill(heap, cached - FULL_BEFORE - REGISTRY);
     heap->overwritten = 0;
     heap->overwritten_cached = 0;
     splock_unlock(&heap->lock);

@@ -49,7 +49,7 @@ static kheap_place_t place_at(const kheap_t *heap, size_t block)
     if (heap->level != KHEAP_FULL)
         return place;
     place.buffer = full_buffer(block);
-    length = kheap_full_length(heap, block);
+    length = kheap_header_length(heap, block);
     if (length != 0) {
         place.length = length;
         place.size = full_header(block)->size;
@@ -89,7 +89,7 @@ static void add_header_byte(kheap_report_t *report, const kheap_t *heap, size_t 
 
         for (unsigned was = 0; was < 256; was++) {
             byte[i] = (unsigned char)was;
-            if (header.sum == kheap_full_sum(heap, block, length, &header)) {
+            if (header.sum == kheap_header_sum(heap, block, length, &header)) {
                 kheap_report_add(report, ": byte %zu of its header is 0x%02x, not 0x%02x", i, is,
                                  was);
                 return;
@@ -104,9 +104,9 @@ static void add_header(kheap_report_t *report, const kheap_t *heap, const kheap_
 {
     const kheap_full_header_t *header = full_header(place->block);
     size_t cached = *block_word(place->block) & BLOCK_CACHED;
-    kheap_fault_t fault = kheap_full_fault(heap, place->block, cached);
+    kheap_fault_t fault = kheap_header_fault(heap, place->block, cached);
 
-    if (kheap_full_length(heap, place->block) == 0) {
+    if (kheap_header_length(heap, place->block) == 0) {
         kheap_report_add(report, "; its header is damaged");
         add_header_byte(report, heap, place->block);
         return;

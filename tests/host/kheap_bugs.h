@@ -53,7 +53,7 @@ typedef struct outcome {
 } outcome_t;
 
 /* In a build for coverage: what a process reached counts. */
-extern void __gcov_dump(void) __attribute__((weak));
+extern void __gcov_exit(void) __attribute__((weak));
 
 static fake_segment_t memory;
 static kheap_t bugged;
@@ -384,7 +384,7 @@ static void free_unaligned(size_t variant)
     drop(b + variant + 1);
 }
 
-static void free_before(size_t variant)
+static void free_in_front(size_t variant)
 {
     (void)variant;
     scene();
@@ -857,7 +857,7 @@ static const bug_t bugs[] = {
       { NULL, "kfree", "kfree" }, ": inside the buffer " },
     { "free inside a buffer, not aligned", free_unaligned, 15,
       { NULL, "kfree", "kfree" }, ": inside the buffer " },
-    { "free 16 bytes before a buffer", free_before, 1,
+    { "free 16 bytes before a buffer", free_in_front, 1,
       { NULL, "kfree", "kfree" }, ": inside the buffer " },
     { "free inside a buffer, on a registry made up there", free_faked, 1,
       { NULL, "kheap_check", "kfree" }, ": inside the buffer " },
@@ -1033,8 +1033,8 @@ static void run_bug(const bug_t *bug, kheap_level_t level, outcome_t *outcome, c
         alarm(20);
         for (size_t i = 0; i < bug->variants; i++)
             run_variant(bug, level, i, outcome);
-        if (__gcov_dump != NULL)
-            __gcov_dump();
+        if (__gcov_exit != NULL)
+            __gcov_exit();
         _exit(0);
     }
     CHECK_EQ(waitpid(child, &status, 0), child);

@@ -1,6 +1,6 @@
 /*
  * The tests of a heap at level full, for every way it can be built: included after
- * kheap_cases.h.
+ * kheap_cases.h and kheap_cache_cases.h.
  */
 #ifndef KHEAP_FULL_CASES_H
 #define KHEAP_FULL_CASES_H
@@ -9,6 +9,7 @@
 #include <kernel/kheap_full.h>
 
 #include "kheap_cases.h"
+#include "kheap_cache_cases.h"
 
 #define SITE_A ((size_t)0x1111)
 #define SITE_B ((size_t)0x2222)
@@ -323,7 +324,8 @@ TEST(kheap_full_reports_name_sites_and_neighbours)
 
     b[100] = 0x41;
     kheap_full_free(&heap, b, SITE_C);
-    check_report(1, "kfree(", "of 100 bytes, its canary is damaged\n  the call: the call at 0x3333\n");
+    check_report(1, "kfree(", "of 100 bytes, its canary is damaged\n"
+                 "  the call: the call at 0x3333\n");
     check_report(1, "kfree(", ", allocated by the call at 0x2222; its canary is damaged: byte 100");
     check_report(1, "kfree(", "  before: buffer ");
     check_report(1, "kfree(", "allocated by the call at 0x1111\n");
