@@ -485,7 +485,9 @@ TEST(kheap_full_follows_no_wild_link)
         size_t *registry = header_of(gap[test_random_below(ARRAY_LENGTH(sizes))]) - 1;
         const size_t wild[] = { 0, 8, 0x41414141, SIZE_MAX / 2, (size_t)&heap, heap.start,
                                 (size_t)registry, (size_t)header_of(gap[3]), heap.end - WORD };
-        registry[test_random_below(words)] = wild[test_random_below(ARRAY_LENGTH(wild))];
+        size_t *word = &registry[test_random_below(words)];
+        *word = test_random_below(2) == 0 ? *word ^ (size_t)1 << test_random_below(16)
+                                          : wild[test_random_below(ARRAY_LENGTH(wild))];
         for (size_t i = 0; i < 30; i++) {
             char *buffer = kheap_alloc(&heap, sizes[test_random_below(ARRAY_LENGTH(sizes))] - i);
             if (buffer != NULL && test_random_below(2) == 0)
@@ -498,6 +500,84 @@ TEST(kheap_full_follows_no_wild_link)
         host_misuse_count();
     }
     CHECK(reported > steps / 4);
+}
+
+/* The end of the segment, with a tail before it and without. */
+TEST(kheap_full_grows_only_over_a_sound_end)
+{
+    for (size_t without = 0; without < 2; without++) {
+        new_full_heap(LIMIT);
+        char *buffer = full_of(100);
+        if (without != 0) {
+            size_t more = (size_t)(buffer - (char *)heap.start) + WORD;
+            full_of(stat_of().tail - more);
+            CHECK_EQ(stat_of().tail, 0);
+        }
+        size_t *end = (size_t *)heap.end;
+        size_t kept = *end;
+        const size_t wrong[] = { kept ^ 2, kept ^ 0x1000, kept ^ 1, 0, SIZE_MAX };
+        for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+            *end = wrong[i];
+            CHECK(kheap_check(&heap) != NULL);
+            CHECK(kheap_alloc(&heap, MIB) == NULL);
+            *end = kept;
+        }
+        CHECK_EQ(host_misuse_count(), (without + 1) * ARRAY_LENGTH(wrong));
+        CHECK_OK(kheap_check(&heap));
+        CHECK(kheap_alloc(&heap, MIB) != NULL);
+    }
+}
+
+/* Without the quarantine, what the trees do not take waits there all the same. */
+TEST(kheap_full_merges_only_into_sound_trees)
+{
+    new_full_heap(LIMIT);
+    char *gap = full_of(2100);
+    full_of(10);
+    char *other = full_of(2140);
+    full_of(10);
+    kheap_free(&heap, gap);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_QUARANTINE_COUNT, 0), 0);
+    kernel_heap_large_gap_t *large = (void *)(header_of(gap) - 1);
+    if (KHEAP_GRANULE > 4 * WORD)
+        test_skip("headers are longer in this build");
+
+    CHECK_NOTICES(large->by_length.slot, NULL);
+    gap_node_t **kept = large->by_length.slot;
+    large->by_length.slot = NULL;
+    kheap_free(&heap, other);
+    check_report(1, "kfree: the link at ", "which does not lead back");
+    CHECK_EQ(stat_of().cached_count, 1);
+    large->by_length.slot = kept;
+    CHECK_EQ(kheap_flush(&heap), full_length_of(other));
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().misuse_count, 1);
+}
+
+TEST(kheap_full_log_of_a_damaged_heap)
+{
+    new_full_heap(LIMIT);
+    char *a = full_of(100);
+    char *gap = full_of(3000);
+    char *wall = full_of(100);
+    kheap_free(&heap, gap);
+    kheap_flush(&heap);
+    size_t *registry = header_of(gap) - 1;
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t kept = registry[i];
+
+        registry[i] = i == 0 ? SIZE_MAX : 8;
+        log_length = 0;
+        printk_output_t *output = printk_set_output(keep_text);
+        kheap_log(&heap, 64);
+        printk_set_output(output);
+        CHECK(strstr(log_text, i == 0 ? " damaged: 0x" : "the trees are damaged: ") != NULL);
+        registry[i] = kept;
+    }
+    kheap_free(&heap, a);
+    kheap_free(&heap, wall);
+    check_full_empty();
 }
 
 /* --- Leaks --- */
