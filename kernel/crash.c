@@ -231,6 +231,25 @@ static void crash_guard_overrun(void)
     kfree((void *)buffer);
 }
 
+/* One byte, which only a full heap sees. */
+static void crash_overflow(void)
+{
+    char *volatile buffer = kmalloc(100);
+
+    buffer[100] = 'x';
+    kfree(buffer);
+}
+
+/* A write after the free, seen when the quarantine lets it go. */
+static void crash_use_after_free(void)
+{
+    char *volatile buffer = kmalloc(100);
+
+    kfree(buffer);
+    buffer[50] = 'x';
+    kheap_flush(&kernel_heap);
+}
+
 static void crash_page_double_free(void)
 {
     page_t page = alloc_physical_page(OWNER_ANON);
@@ -305,6 +324,8 @@ static const struct way {
     { "guard-write-freed", crash_guard_write_freed },
     { "guard-double-free", crash_guard_double_free },
     { "guard-overrun", crash_guard_overrun },   /* write to the rest of its page */
+    { "overflow", crash_overflow },         /* write one byte past a buffer; heap=full */
+    { "use-after-free", crash_use_after_free },     /* write to a freed buffer; heap=full */
     { "page-double-free", crash_page_double_free },
     { "page-foreign-free", crash_page_foreign_free },
     { "page-marker", crash_page_marker },   /* write to free pages */

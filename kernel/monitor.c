@@ -6,6 +6,8 @@
 #include <kernel/boot_info.h>
 #include <kernel/console.h>
 #include <kernel/doctor.h>
+#include <kernel/errno.h>
+#include <kernel/host.h>
 #include <kernel/kheap.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
@@ -87,6 +89,57 @@ static void command_heap(int argc, char **argv)
 {
     (void)argc, (void)argv;
     log_heap_structure();
+}
+
+enum { LEAK_ROWS = 64 };
+
+/* Buffers of the heap by site, as they were at `leaks mark`. */
+static struct {
+    kheap_site_t row[LEAK_ROWS];
+    size_t count;
+} leaks_marked;
+
+static void print_leaks(const kheap_site_t *before, size_t before_count)
+{
+    static kheap_site_t row[LEAK_ROWS];
+    int count = kheap_leaks(&kernel_heap, row, LEAK_ROWS, before, before_count);
+    ptrdiff_t buffers = 0;
+    ptrdiff_t bytes = 0;
+
+    if (count == -EINVAL)
+        printk("the heap does not know who allocates: boot with heap=full\n");
+    else if (count < 0)
+        printk("the heap is damaged: %s\n", kheap_check(&kernel_heap));
+    for (int i = 0; i < count; i++) {
+        char symbol[64] = "all others";
+
+        if (row[i].site != 0)
+            host_symbol(row[i].site, symbol, sizeof(symbol));
+        printk("  %9td bytes in %6td buffers, allocated by %s\n", row[i].bytes, row[i].count,
+               symbol);
+        bytes += row[i].bytes;
+        buffers += row[i].count;
+    }
+    if (count >= 0)
+        printk("  %9td bytes in %6td buffers in all\n", bytes, buffers);
+}
+
+static void command_leaks(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+
+    if (argc == 1) {
+        print_leaks(NULL, 0);
+    } else if (strcmp(what, "mark") == 0) {
+        int count = kheap_leaks(&kernel_heap, leaks_marked.row, LEAK_ROWS, NULL, 0);
+
+        leaks_marked.count = count > 0 ? (size_t)count : 0;
+        printk("marked; `leaks since` prints what comes and goes from now on\n");
+    } else if (strcmp(what, "since") == 0) {
+        print_leaks(leaks_marked.row, leaks_marked.count);
+    } else {
+        printk("usage: leaks, leaks mark or leaks since\n");
+    }
 }
 
 static void command_maps(int argc, char **argv)
@@ -175,6 +228,7 @@ static const struct command {
     { "regions", command_regions, "the memory map, and what of it is taken or bad" },
     { "frames", command_frames, "physical memory by owner and zone, and what of it is bad" },
     { "heap", command_heap, "the kernel heap: superbuffers, gaps, both trees" },
+    { "leaks", command_leaks, "leaks [mark|since]: who has the heap's buffers, or got them since" },
     { "maps", command_maps, "the areas of the kernel's own space" },
     { "walk", command_walk, "walk ADDRESS: what the processor finds there, level by level" },
     { "files", command_files, "the initial files" },

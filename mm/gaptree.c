@@ -265,21 +265,3 @@ kernel_heap_gap_t *gaptree_above(gaptree_t *tree, size_t address)
     }
     return NULL;
 }
-
-size_t gaptree_longest(const gaptree_t *tree)
-{
-    size_t word = GAPTREE_MAP_WORDS;
-    size_t longest = 0;
-
-    while (word > 0 && tree->map[word - 1] == 0)
-        word--;
-    if (word == 0)
-        return 0;
-    size_t index = (word - 1) * GAPTREE_MAP_BITS + gaptree_top_bit(tree->map[word - 1]);
-    if (index < GAPTREE_BINS)
-        return index * KHEAP_ALIGN;
-    for (const gap_node_t *node = tree->root[index - GAPTREE_BINS]; node != NULL;
-         node = any_child(node))
-        longest = node->key > longest ? node->key : longest;
-    return longest;
-}

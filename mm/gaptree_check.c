@@ -98,6 +98,128 @@ static gap_node_t *const *trie_find(const gaptree_t *tree, size_t end, gap_node_
     return NULL;
 }
 
+/* Is this link empty, or does it lead to a node that leads back, as its ring does? */
+static bool link_sound(const gaptree_t *tree, size_t end, gap_node_t *const *slot, bool by_addr)
+{
+    gap_node_t *node = *slot;
+
+    if (node == NULL)
+        return true;
+    return is_node(tree, end, node, by_addr) && node->slot == slot
+        && (by_addr || ring_sound(tree, end, &gaptree_of_length(node)->gap.equals, node->key));
+}
+
+/*
+ * Look at the links from here down to a leaf, on `side` where there is a choice.
+ *
+ * => the first one that is not sound, or NULL
+ */
+static gap_node_t *const *fall(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
+                               size_t side, bool by_addr)
+{
+    while (link_sound(tree, end, slot, by_addr)) {
+        if (*slot == NULL)
+            return NULL;
+        gap_node_t *const *child = (*slot)->child;
+        slot = &child[child[side] != NULL ? side : 1 - side];
+    }
+    return slot;
+}
+
+/*
+ * Look at the links on the way to a key, those to the keys next above it, and those of
+ * the node that has it.
+ *
+ * => as above
+ */
+static gap_node_t *const *path(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
+                               size_t key, unsigned bit, bool by_addr)
+{
+    unsigned bits = bit + 1;
+
+    while (link_sound(tree, end, slot, by_addr)) {
+        if (*slot == NULL)
+            return NULL;
+        gap_node_t *const *child = (*slot)->child;
+        if ((*slot)->key == key)
+            return !link_sound(tree, end, &child[0], by_addr) ? &child[0]
+                 : !link_sound(tree, end, &child[1], by_addr) ? &child[1] : NULL;
+        if (bits == 0)
+            return slot;
+        size_t side = key >> --bits & 1;
+        gap_node_t *const *wrong = side == 0 ? fall(tree, end, &child[1], 0, by_addr) : NULL;
+        if (wrong != NULL)
+            return wrong;
+        slot = &child[side];
+    }
+    return slot;
+}
+
+gap_node_t *const *gaptree_fits(const gaptree_t *tree, size_t end, size_t length)
+{
+    size_t index = GAPTREE_BINS;
+
+    if (gaptree_fit_ring(tree, length) != SIZE_MAX)
+        return NULL;
+    if (length >= GAPTREE_EXACT) {
+        unsigned bit;
+        size_t root = gaptree_root_of(length, &bit);
+        gap_node_t *const *wrong = path(tree, end, &tree->root[root], length, bit, false);
+        if (wrong != NULL)
+            return wrong;
+        index = GAPTREE_BINS + root + 1;
+    }
+    index = gaptree_first_set(tree->map, index, GAPTREE_MAP_WORDS);
+    return index == SIZE_MAX ? NULL
+         : fall(tree, end, &tree->root[index - GAPTREE_BINS], 0, false);
+}
+
+gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t address, size_t length)
+{
+    unsigned bit;
+
+    if (length < GAPTREE_EXACT)
+        return NULL;        /* the head of a ring is in no gap */
+    size_t root = gaptree_root_of(length, &bit);
+    gap_node_t *const *wrong = path(tree, end, &tree->root[root], length, bit, false);
+    if (wrong != NULL || length < PAGE_SIZE)
+        return wrong;
+    size_t key = (address + length - tree->base) >> PAGE_SHIFT;
+    wrong = path(tree, end, &tree->addr_root, key, tree->addr_bit, true);
+    return wrong != NULL ? wrong : fall(tree, end, &tree->addr_root, 1, true);
+}
+
+size_t gaptree_longest(const gaptree_t *tree, size_t end)
+{
+    size_t word = GAPTREE_MAP_WORDS;
+    size_t longest = 0;
+
+    while (word > 0 && tree->map[word - 1] == 0)
+        word--;
+    if (word == 0)
+        return 0;
+    size_t index = (word - 1) * GAPTREE_MAP_BITS + gaptree_top_bit(tree->map[word - 1]);
+    if (index < GAPTREE_BINS)
+        return index * KHEAP_ALIGN;
+    gap_node_t *const *slot = &tree->root[index - GAPTREE_BINS];
+    while (*slot != NULL && link_sound(tree, end, slot, false)) {
+        gap_node_t *const *child = (*slot)->child;
+
+        longest = (*slot)->key > longest ? (*slot)->key : longest;
+        slot = &child[child[1] != NULL ? 1 : 0];
+    }
+    return longest;
+}
+
+/* The place that was kept in the addr tree: can it be given up? */
+static bool kept_sound(const gaptree_t *tree, size_t end)
+{
+    gap_node_t *const *slot = tree->kept.slot;
+
+    return slot == NULL || (node_sound(tree, end, &tree->kept, slot, true)
+                            && fall(tree, end, slot, 1, true) == NULL);
+}
+
 bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
 {
     unsigned bit;
@@ -111,14 +233,17 @@ bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
     const gap_node_t *node = &gaptree_large(gap)->by_length;
     if (slot == NULL)
         return false;
-    if (*slot == node ? !node_sound(tree, end, node, slot, false) : node->slot != NULL)
+    if (*slot == node ? !node_sound(tree, end, node, slot, false)
+                            || fall(tree, end, slot, 1, false) != NULL
+                      : node->slot != NULL)
         return false;
     if (gap->length < PAGE_SIZE)
         return true;
     slot = trie_find(tree, end, &tree->addr_root, gaptree_addr_key(tree, gap), tree->addr_bit,
                      true);
     node = &gaptree_large(gap)->by_addr;
-    return slot != NULL && *slot == node && node_sound(tree, end, node, slot, true);
+    return slot != NULL && *slot == node && node_sound(tree, end, node, slot, true)
+        && kept_sound(tree, end);
 }
 
 /* --- Everything --- */

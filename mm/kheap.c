@@ -158,9 +158,16 @@ static NOINLINE void *alloc_empty(kheap_t *heap)
     return hand_out(heap, buffer, usable(heap, buffer));
 }
 
-/* Answer kmalloc of a heap with a pool, which each call asks: no cell stays at hand. => as above */
-static NOINLINE void *alloc_guarded(kheap_t *heap, size_t size)
+/*
+ * Answer kmalloc of a heap at level full, or with a pool, which each call asks: no cell
+ * stays at hand. => as above
+ */
+static NOINLINE void *alloc_detour(kheap_t *heap, size_t size, size_t site)
 {
+    if (heap->level == KHEAP_FULL) {
+        splock_unlock(&heap->lock);
+        return kheap_full_alloc(heap, size, site);
+    }
     void *buffer = kheap_guard_alloc(heap, KHEAP_ALIGN, size);
 
     if (buffer != NULL || size > KHEAP_LARGEST) {
@@ -173,10 +180,10 @@ static NOINLINE void *alloc_guarded(kheap_t *heap, size_t size)
     return hand_out(heap, buffer, usable(heap, buffer));
 }
 
-void *kheap_alloc_rest(kheap_t *heap, size_t size)
+void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site)
 {
-    if (UNLIKELY(heap->guard != NULL))
-        return alloc_guarded(heap, size);
+    if (UNLIKELY(heap->detour))
+        return alloc_detour(heap, size, site);
     if (size <= KHEAP_CELL_LARGEST) {
         size_t cell_size = align_up(size, KHEAP_ALIGN);
         kheap_class_t *class = class_of(heap, cell_size);
@@ -199,13 +206,15 @@ void *kheap_alloc_rest(kheap_t *heap, size_t size)
 
 void *kheap_alloc(kheap_t *heap, size_t size)
 {
-    return alloc_fast(heap, size);
+    return alloc_fast(heap, size, CALL_SITE);
 }
 
 void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 {
     size_t bytes;
 
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_calloc(heap, count, size, CALL_SITE);
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
     void *buffer = kheap_alloc(heap, bytes);
@@ -216,6 +225,8 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 
 void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_memalign(heap, align, size, CALL_SITE);
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
     if (align <= KHEAP_ALIGN)       /* every buffer is */
@@ -313,12 +324,17 @@ static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
     }
 }
 
-void kheap_free_rest(kheap_t *heap, void *buffer)
+void kheap_free_rest(kheap_t *heap, void *buffer, size_t site)
 {
     const kheap_slab_t *slab = slab_of(heap, buffer);
     size_t block = (size_t)buffer - REGISTRY;
     size_t length = 0;
 
+    if (UNLIKELY(heap->level == KHEAP_FULL)) {
+        splock_unlock(&heap->lock);
+        kheap_full_free(heap, buffer, site);
+        return;
+    }
     heap->tree.visited = 0;
     if (LIKELY(slab == NULL || slab->cell_size == 0))
         length = length_here(heap, block, 0);
@@ -339,7 +355,7 @@ void kheap_free_last(kheap_t *heap, kheap_slab_t *slab)
 
 void kheap_free(kheap_t *heap, void *buffer)
 {
-    free_fast(heap, buffer);
+    free_fast(heap, buffer, CALL_SITE);
 }
 
 /* Shorten a superbuffer, or lengthen it into what is free behind it. => false: no room */
@@ -398,6 +414,8 @@ static size_t sound_size(const kheap_t *heap, const void *buffer)
 
 void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_realloc(heap, buffer, size, CALL_SITE);
     if (buffer == NULL)
         return kheap_alloc(heap, size);
     if (UNLIKELY(heap->guard != NULL) && kheap_guard_realloc(heap, buffer, size, &buffer))
@@ -417,7 +435,7 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
         fresh(heap, buffer, old, usable(heap, buffer));
     } else {
         answer = take_buffer(heap, size);
-        if (heap->guard != NULL)
+        if (heap->detour)
             kheap_slab_put_down(heap);
         fresh(heap, answer, 0, usable(heap, answer));
         if (answer != NULL) {
@@ -433,6 +451,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 
 size_t kheap_usable_size(kheap_t *heap, void *buffer)
 {
+    if (UNLIKELY(heap->level == KHEAP_FULL))
+        return kheap_full_usable_size(heap, buffer, CALL_SITE);
     if (buffer == NULL)
         return 0;
     splock_lock(&heap->lock);

@@ -5,6 +5,8 @@
 #include <kernel/kheap_slab.h>
 
 #include <kernel/errno.h>
+#include <kernel/kheap_full.h>
+#include <kernel/kheap_header.h>
 
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
               "buffers of 1 KiB are cached");
@@ -12,7 +14,7 @@ static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHE
 
 size_t kheap_cached_count(const kheap_t *heap)
 {
-    size_t count = 0;
+    size_t count = heap->full.count;
 
     for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of); i++)
         count += heap->cache.of[i].count;
@@ -23,6 +25,8 @@ bool kheap_is_cached(kheap_t *heap, size_t block, size_t length)
 {
     const kheap_cached_t *same = cached_of(&heap->cache, length);
 
+    if (heap->level == KHEAP_FULL)
+        return kheap_full_holds(heap, block);
     for (size_t i = 0; same->length == length && i < same->count; i++) {
         if (same->block[i] == block)
             return true;
@@ -69,6 +73,8 @@ size_t kheap_merge_cached(kheap_t *heap)
 {
     size_t bytes = heap->cached;
 
+    if (heap->level == KHEAP_FULL)
+        return kheap_full_merge(heap);
     for (size_t i = 0; i < ARRAY_LENGTH(heap->cache.of) && heap->cached != 0; i++) {
         kheap_cached_t *same = &heap->cache.of[i];
 
@@ -159,6 +165,7 @@ void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length)
 size_t kheap_flush(kheap_t *heap)
 {
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     size_t bytes = kheap_merge_cached(heap);
     unlock(heap, "kheap_flush", NULL);
     return bytes;
@@ -169,6 +176,7 @@ int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
     int err = 0;
 
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     if (tunable == KHEAP_TUNE_CACHE_BYTES) {
         kheap_merge_cached(heap);
         heap->cache.most_bytes = value < KHEAP_LARGEST ? value : KHEAP_LARGEST;
@@ -179,7 +187,7 @@ int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
         kheap_merge_cached(heap);
         heap->most_slabs = value;
     } else {
-        err = -EINVAL;
+        err = kheap_full_tune(heap, tunable, value);
     }
     unlock(heap, "kheap_tune", NULL);
     return err;

@@ -3,6 +3,7 @@
  * compares what it finds with every figure the heap keeps.
  */
 #include <kernel/kheap_guard.h>
+#include <kernel/kheap_header.h>
 #include <kernel/kheap_slab.h>
 
 /* What a walk over the segment found. */
@@ -64,6 +65,11 @@ static const char *check_superbuffer(kheap_t *heap, size_t block, size_t word,
     count->taken += length;
     if (length <= KHEAP_CACHED_LENGTH)
         count->taken_of[length / KHEAP_GRANULE]++;
+    if (heap->level == KHEAP_FULL) {
+        const char *wrong = kheap_header_fault(heap, block, word & BLOCK_CACHED).what;
+        if (wrong != NULL)
+            return wrong;
+    }
     if (slab)
         return check_slab(heap, block, count);
     if (cached) {
@@ -82,6 +88,8 @@ static const char *check_free(const kheap_t *heap, size_t block, size_t word, he
 
     if (!free_sound(heap, block))
         return "a gap or void has different lengths at its ends";
+    if (heap->level == KHEAP_FULL && kheap_full_gap_byte(heap, block) != 0)
+        return "a gap or void was written to after it was freed";
     if ((word & BLOCK_VOID) != 0) {
         if (KHEAP_NO_VOID)
             return "there is a void in a heap without voids";
@@ -150,7 +158,10 @@ static const char *check_cache(const kheap_t *heap, const heap_count_t *count)
         return "the cache holds other superbuffers than are marked as cached";
     if (heap->cached != count->cached_bytes)
         return "the figures of the cache are wrong";
-    if (count->cached_bytes > cache->most_bytes + cache->most_bytes / KHEAP_CACHE_PART)
+    size_t most = cache->most_bytes + cache->most_bytes / KHEAP_CACHE_PART;
+    bool is_full = heap->level == KHEAP_FULL;
+    if (count->cached_bytes > (is_full ? heap->full.most_bytes : most)
+        || (is_full && count->cached > heap->full.most_count))
         return "more bytes are cached than may be";
     return NULL;
 }

@@ -238,6 +238,7 @@ void kheap_guard_start(kheap_t *heap, kheap_guard_t *guard, guard_pages_t *pages
     for (size_t i = 0; i < pages->slots; i++)
         guard->ring[i] = (uint8_t)i;
     heap->guard = guard;
+    heap->detour = true;
 }
 
 int kheap_guard_tune(kheap_t *heap, size_t every)

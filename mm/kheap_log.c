@@ -11,7 +11,7 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
     splock_lock(&heap->lock);
     size_t tail = heap->tail != NULL ? heap->tail->length : 0;
     size_t cached = kheap_cached_count(heap);
-    size_t longest = gaptree_longest(&heap->tree);
+    size_t longest = gaptree_longest(&heap->tree, heap->end);
     size_t slab_bytes = heap->slabs * PAGE_SIZE;
     size_t cells = heap->cells;
     size_t cell_bytes = heap->cell_bytes;
@@ -77,11 +77,17 @@ static void log_segment(const kheap_t *heap, size_t lines)
         printk("  and %zu more\n", left);
 }
 
-static void log_trees(const gaptree_t *tree)
+static void log_trees(const gaptree_t *tree, size_t end)
 {
+    size_t bytes;
+    const char *wrong = gaptree_check(tree, end, &bytes);
     size_t rings = 0;
     size_t tries = 0;
 
+    if (wrong != NULL) {
+        printk("  the trees are damaged: %s\n", wrong);
+        return;
+    }
     for (size_t i = 0; i < GAPTREE_BINS; i++)
         rings += tree->bin[i].next != &tree->bin[i];
     for (size_t i = 0; i < GAPTREE_ROOTS; i++)
@@ -116,6 +122,6 @@ void kheap_log(kheap_t *heap, size_t lines)
     if (heap->guard != NULL)
         log_guard(heap->guard);
     log_segment(heap, lines);
-    log_trees(&heap->tree);
+    log_trees(&heap->tree, heap->end);
     splock_unlock(&heap->lock);
 }

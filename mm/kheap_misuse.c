@@ -1,103 +1,113 @@
 /*
  * What is wrong with a pointer that the heap was given, or with the memory that it
- * was about to give, told to the host.
+ * was about to give, told to the host: a sentence, and lines about the place.
  */
-#include <kernel/kheap_slab.h>
+#include <kernel/kheap_report.h>
 
 #include <kernel/host.h>
-#include <kernel/printk.h>
-
-#define SENTENCE_SIZE 160
+#include <kernel/kheap_slab.h>
 
 /* Find out what is wrong with a pointer into a slab. */
-static void explain_cell(const kheap_t *heap, const char *call, size_t buffer, char *text,
-                         size_t size)
+static void explain_cell(kheap_report_t *report, const kheap_t *heap, const kheap_slab_t *slab,
+                         size_t buffer)
 {
-    kheap_slab_t *slab = slab_of(heap, (void *)buffer);
-    size_t cell_size = slab->cell_size;
-    size_t inside = (buffer & PAGE_MASK) % cell_size;
-    void *cell = (void *)(buffer - inside);
+    size_t number = (buffer & PAGE_MASK) / slab->cell_size;
+    void *cell = (void *)((buffer & ~(size_t)PAGE_MASK) + number * slab->cell_size);
 
-    format_text(text, size, "%s(%p): %s %p of %zu bytes", call, (void *)buffer,
-                (buffer & PAGE_MASK) / cell_size >= heap->class[class_number(slab)].cells
-                ? "behind the last buffer of its page, before"
-                : !cell_used(slab, cell) ? "free already: in the buffer"
-                : "inside the buffer", cell, cell_size);
+    kheap_report_add(report, "%s %p of %u bytes",
+                     number >= heap->class[class_number(slab)].cells
+                     ? "behind the last buffer of its page, before"
+                     : !cell_used(slab, cell) ? "free already: in the buffer"
+                     : "inside the buffer", cell, slab->cell_size);
 }
 
 /* Find out what is wrong with a pointer: a walk over the heap, until it is found. */
-static void explain(const kheap_t *heap, const char *call, size_t buffer, char *text, size_t size)
+static void explain(kheap_report_t *report, const kheap_t *heap, const char *call, size_t buffer)
 {
-    size_t block = heap->start;
+    bool full = heap->level == KHEAP_FULL;
 
+    kheap_report_add(report, "%s(%p): ", call, (void *)buffer);
     if (buffer - heap->start >= heap->end - heap->start) {
-        format_text(text, size, "%s(%p): not in the heap, which is %p to %p", call,
-                    (void *)buffer, (void *)heap->start, (void *)heap->end);
+        kheap_report_add(report, "not in the heap, which is %p to %p", (void *)heap->start,
+                         (void *)heap->end);
         return;
     }
-    kheap_slab_t *slab = slab_of(heap, (void *)buffer);
+    const kheap_slab_t *slab = slab_of(heap, (void *)buffer);
     if (slab != NULL && slab->cell_size != 0) {
-        explain_cell(heap, call, buffer, text, size);
+        explain_cell(report, heap, slab, buffer);
         return;
     }
-    for (;;) {
-        size_t word = *block_word(block);
-        size_t length = word & BLOCK_LENGTH;
-        bool used = (word & BLOCK_SUPERBUFFER) != 0;
-        bool cached = used && (word & BLOCK_CACHED) != 0;
-        bool sound = used ? any_sound(block, word) && length - 1 < heap->end - block
-                          : free_sound(heap, block);
-        if (!sound) {
-            format_text(text, size, "%s(%p): the registry at %p is damaged: %p", call,
-                        (void *)buffer, (void *)block, (void *)word);
-            return;
-        }
-        if (buffer - block < length) {
-            bool start = block + REGISTRY == buffer;
-            format_text(text, size, "%s(%p): %s %p of %zu bytes%s", call, (void *)buffer,
-                        cached ? "free already: in the cached buffer"
-                        : !used ? "free already: in the gap"
-                        : start ? "buffer" : "inside the buffer",
-                        used ? buffer_of(block) : (void *)block,
-                        used ? length - REGISTRY : length,
-                        used && start && !cached ? ", a registry next to it is damaged" : "");
-            return;
-        }
-        block += length;
+    kheap_place_t place = kheap_report_find(heap, buffer);
+    if (place.length == 0) {
+        kheap_report_add(report, "the registry at %p is damaged: %p", (void *)place.block,
+                         (void *)*block_word(place.block));
+        return;
     }
+    kheap_report_add(report, "%s %p of %zu bytes",
+                     place.free ? "free already: in the gap"
+                     : place.freed ? full ? "free already: in the quarantined buffer"
+                                          : "free already: in the cached buffer"
+                     : place.buffer == buffer ? "buffer" : "inside the buffer",
+                     (void *)(place.free ? place.block : place.buffer),
+                     place.free ? place.length : place.size);
+    if (!place.free && !place.freed && place.buffer == buffer)
+        kheap_report_add(report, ", %s", full ? kheap_header_fault(heap, place.block, 0).what
+                                              : "a registry next to it is damaged");
 }
 
 void kheap_misuse(kheap_t *heap, const char *call, void *buffer)
 {
-    char text[SENTENCE_SIZE];
+    kheap_report_t report = { .used = 0 };
 
     heap->misuses++;
-    explain(heap, call, (size_t)buffer, text, sizeof(text));
+    explain(&report, heap, call, (size_t)buffer);
+    kheap_report_place(&report, heap, (size_t)buffer);
     splock_unlock(&heap->lock);
-    host_misuse(text);
+    host_misuse(report.text);
+}
+
+static void explain_overwritten(kheap_report_t *report, const kheap_t *heap, const char *call,
+                                const void *buffer)
+{
+    const char *kind = heap->level == KHEAP_FULL ? "quarantined" : "cached";
+    size_t at = heap->overwritten;
+    size_t cached = heap->overwritten_cached;
+
+    kheap_report_add(report, "%s: ", call);
+    if (cached > at)
+        kheap_report_add(report, "the registry of the %s buffer %p, or one next to it, is damaged",
+                         kind, (void *)cached);
+    else if (cached != 0)
+        kheap_report_add(report, "the %s buffer %p was written to after it was freed: at %p, "
+                         "byte %zu of it", kind, (void *)cached, (void *)at, at - cached);
+    else if (heap->full.damage == KHEAP_LINK)
+        kheap_report_add(report, "the link at %p leads to %p, which does not lead back: a gap "
+                         "was written to after it was freed", (void *)at, *(void **)at);
+    else if (buffer == NULL || heap->full.damage == KHEAP_GAP)
+        kheap_report_add(report, "the gap %p was written to after it was freed: its links, or "
+                         "those of its equals, are damaged", (void *)at);
+    else
+        kheap_report_add(report, "the new buffer %p was written to after it was freed: at %p, "
+                         "byte %td of it", buffer, (void *)at, (ptrdiff_t)(at - (size_t)buffer));
+    if (heap->level == KHEAP_FULL && cached == 0 && heap->full.damage == KHEAP_BYTE)
+        kheap_report_add(report, " is 0x%02x, not 0x%02x", heap->full.found, FILL_FREED);
 }
 
 void kheap_overwritten(kheap_t *heap, const char *call, const void *buffer)
 {
-    char text[SENTENCE_SIZE];
-    size_t at = heap->overwritten;
+    kheap_report_t report = { .used = 0 };
     size_t cached = heap->overwritten_cached;
 
     heap->misuses++;
+    explain_overwritten(&report, heap, call, buffer);
+    size_t at = heap->overwritten;
+    if (at - heap->start >= heap->end - heap->start)
+        at = *(size_t *)at;     /* a link in the heap itself */
+    kheap_report_place(&report, heap, at);
+    if (heap->level == KHEAP_FULL && cached != 0 && cached <= heap->overwritten)
+        kheap_header_fill(heap, cached - FULL_BEFORE - REGISTRY);
     heap->overwritten = 0;
     heap->overwritten_cached = 0;
-    if (cached > at)
-        format_text(text, sizeof(text), "%s: the registry of the cached buffer %p, or one next "
-                    "to it, is damaged", call, (void *)cached);
-    else if (cached != 0)
-        format_text(text, sizeof(text), "%s: the cached buffer %p was written to after it was "
-                    "freed: at %p, byte %zu of it", call, (void *)cached, (void *)at, at - cached);
-    else if (buffer == NULL)
-        format_text(text, sizeof(text), "%s: the gap %p was written to after it was freed: "
-                    "its links, or those of its equals, are damaged", call, (void *)at);
-    else
-        format_text(text, sizeof(text), "%s: the new buffer %p was written to after it was "
-                    "freed: at %p, byte %zu of it", call, buffer, (void *)at, at - (size_t)buffer);
     splock_unlock(&heap->lock);
-    host_misuse(text);
+    host_misuse(report.text);
 }

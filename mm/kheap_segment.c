@@ -1,6 +1,7 @@
 /*
  * A heap and its segment: growing it, what is freed in it, giving pages back.
  */
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_slab.h>
 
 /*
@@ -93,6 +94,10 @@ void kheap_init(kheap_t *heap, segment_t *segment)
         heap->cache.of[i].length = i * KHEAP_GRANULE;
     heap->cache.most_count = KHEAP_CACHED_COUNT;
     heap->cache.most_bytes = KHEAP_CACHED_BYTES;
+    heap->level = KHEAP_BASIC;
+    heap->full.secret = (size_t)heap;       /* a kernel that has a better one tunes it */
+    heap->full.most_count = KHEAP_QUARANTINE_COUNT;
+    heap->full.most_bytes = KHEAP_QUARANTINE_BYTES;
     heap->start = segment->base + KHEAP_GRANULE - REGISTRY;
     heap->end = heap->start;
     gaptree_init(&heap->tree, segment->base);
@@ -104,6 +109,7 @@ void kheap_init(kheap_t *heap, segment_t *segment)
 size_t kheap_trim(kheap_t *heap, size_t keep)
 {
     splock_lock(&heap->lock);
+    heap->full.caller = CALL_SITE;
     kheap_merge_cached(heap);
     size_t bytes = keep < KHEAP_LARGEST ? kheap_give_back(heap, keep) : 0;
     unlock(heap, "kheap_trim", NULL);

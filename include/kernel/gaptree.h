@@ -129,8 +129,12 @@ kernel_heap_gap_t *gaptree_fit_large(gaptree_t *tree, size_t length);
 /* The lowest gap in the addr tree that ends above `address`, or NULL. */
 kernel_heap_gap_t *gaptree_above(gaptree_t *tree, size_t address);
 
-/* The length of the longest gap in the tree; 0: none. At most one trie's depth. */
-size_t gaptree_longest(const gaptree_t *tree);
+/*
+ * The length of the longest gap in the tree; 0: none. At most one trie's depth.
+ *
+ * => end: of the segment; a link that leads out of it ends the search
+ */
+size_t gaptree_longest(const gaptree_t *tree, size_t end);
 
 /* How many levels the deepest trie of the length tree has, or the addr tree. */
 size_t gaptree_length_depth(const gaptree_t *tree);
@@ -145,6 +149,17 @@ size_t gaptree_addr_depth(const gaptree_t *tree);
  * => at most the depth of two tries
  */
 bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap);
+
+/*
+ * Look at the links that gaptree_fit follows for this length, or gaptree_insert for a
+ * gap of it at `address`.
+ *
+ * => NULL, or the first one that leads to no gap, or to one that does not lead back
+ * => otherwise as above
+ */
+gap_node_t *const *gaptree_fits(const gaptree_t *tree, size_t end, size_t length);
+gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t address,
+                                 size_t length);
 
 /*
  * NULL, or a sentence: bitmap, rings, keys, links, paths of both trees, count.

@@ -44,6 +44,33 @@
  *    answer is NULL. What is cached is looked at when it is merged, too
  * => in every build, a cached superbuffer whose registry or neighbours' are damaged is
  *    reported when its turn comes, and stays; the call goes on without it
+ *
+ * How much is looked at is the heap's level, KHEAP_BASIC unless kheap_tune says KHEAP_FULL.
+ * A full heap has no cache. Its superbuffers are longer:
+ *
+ *  +--------+------+------+------+-----+----------------------+--------+
+ *  |registry| size | site | freed| sum | buffer               | canary |
+ *  +--------+------+------+------+-----+----------------------+--------+
+ *           header: size as asked      ^ kmalloc returns      ^ the first byte after it
+ *
+ * `site` is the call that allocated it, `freed` the one that freed it, or 0. The sum
+ * is over all that and the address, the length and the heap's secret; the canary is a
+ * pattern of its address and the secret. What is freed is filled and goes to the
+ * quarantine, in the place of the cache: first in, first out, of so many bytes and
+ * superbuffers. It is looked at when it leaves, and again when it is handed out.
+ *
+ * Links are not encoded in a full heap: each is followed only after it was compared
+ * with what it leads to (gaptree_holds, gaptree_fits, gaptree_takes). Whatever an
+ * encoding would find, that finds as well, before anything is changed, and it says
+ * which gap it was; and at the other levels links cost nothing.
+ *
+ * => krealloc always moves, unless there is no memory and the buffer is to shrink
+ * => kmalloc_usable_size is the size as asked
+ * => a buffer that was written beyond is reported by the call that meets it, and stays
+ * => of what is damaged in the quarantine one buffer is reported in a call; what was
+ *    written to after it was freed leaves the next time, what has a damaged registry or
+ *    header never
+ * => a damaged gap stays, and is reported; the call goes on without it
  */
 #ifndef KERNEL_KHEAP_H
 #define KERNEL_KHEAP_H
@@ -80,6 +107,10 @@
 #define KHEAP_SLAB_CELLS    (PAGE_SIZE / KHEAP_ALIGN)
 #define KHEAP_WORD_BITS     (sizeof(size_t) * 8)
 
+/* So many superbuffers are in quarantine at most; in bytes, if kheap_tune says nothing else. */
+#define KHEAP_QUARANTINE_COUNT 1024u
+#define KHEAP_QUARANTINE_BYTES (256 * KIB)
+
 /* No buffer can be larger; the segment may end it earlier. */
 #define KHEAP_LARGEST (((size_t)1 << KHEAP_LENGTH_BITS) - 2 * PAGE_SIZE)
 
@@ -105,6 +136,32 @@ typedef struct kheap_cache {
     size_t turn;            /* index of what is merged next */
     kheap_cached_t of[KHEAP_CACHED_SHORT + KHEAP_CACHED_LONGER];
 } kheap_cache_t;
+
+typedef enum kheap_level {
+    KHEAP_NONE,         /* a build's choice, not a heap's */
+    KHEAP_BASIC,        /* double frees, foreign pointers, damaged registries */
+    KHEAP_FULL,         /* see above */
+} kheap_level_t;
+
+/* What was written to while it was free: a byte, a gap's registry, or a link to one. */
+typedef enum kheap_damage {
+    KHEAP_BYTE,
+    KHEAP_GAP,
+    KHEAP_LINK,
+} kheap_damage_t;
+
+/* What a full heap has besides: what was freed, the first one first, in a ring. */
+typedef struct kheap_full {
+    size_t secret;
+    size_t most_count;
+    size_t most_bytes;      /* registries, headers and canaries included */
+    size_t first;           /* the next one to leave */
+    size_t count;
+    size_t block[KHEAP_QUARANTINE_COUNT];
+    size_t caller;          /* the site of the call that is under way */
+    kheap_damage_t damage;  /* what kheap.overwritten is, if it is in no quarantine */
+    unsigned char found;    /* if it is a byte: what it was when it was handed out */
+} kheap_full_t;
 
 /*
  * What the heap notes of a page that is a slab, at the page's place in segment->side.
@@ -174,6 +231,9 @@ typedef struct kheap {
     kheap_class_t class[KHEAP_CLASSES + 1];     /* (h) by the size of a cell / KHEAP_ALIGN */
     kheap_cache_t cache;        /* (h) */
     struct kheap_guard *guard;  /* (c) once set: see kheap_guard.h; NULL: no guard mode */
+    kheap_level_t level;        /* (h) changes only while nothing is in use */
+    kheap_full_t full;          /* (h) */
+    bool detour;                /* (h) guard or level: no cell is at hand, each call is to ask */
 } kheap_t;
 
 /* What a heap knows about itself. Bytes, unless the name says otherwise. */
@@ -262,12 +322,18 @@ typedef enum kheap_tunable {
     KHEAP_TUNE_CACHE_BYTES,     /* so many bytes are cached at most */
     KHEAP_TUNE_CACHE_COUNT,     /* so many superbuffers of each length; 0: nothing is cached */
     KHEAP_TUNE_SLABS,           /* so many slabs at most; those that there are stay */
+    KHEAP_TUNE_LEVEL,           /* KHEAP_BASIC or KHEAP_FULL */
+    KHEAP_TUNE_SECRET,          /* of a full heap: any number, best one that nobody knows */
+    KHEAP_TUNE_QUARANTINE_BYTES,    /* of a full heap: so many bytes are kept from reuse */
+    KHEAP_TUNE_QUARANTINE_COUNT,    /* and so many superbuffers */
 } kheap_tunable_t;
 
 /*
  * Change what a heap does. What is cached is merged first, as by kheap_flush.
  *
- * => 0; -EINVAL and nothing changed: no such tunable, or more than KHEAP_CACHED_COUNT
+ * => 0; else nothing changed: -EINVAL: no such tunable, or no such value, which is more
+ *    than KHEAP_CACHED_COUNT or KHEAP_QUARANTINE_COUNT for a count;
+ *    -EBUSY: level and secret, and there is a buffer in use
  */
 int kheap_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value);
 
@@ -299,6 +365,26 @@ const char *kheap_check(kheap_t *heap);
  * => at most `lines` lines of the first; the rest is summed up
  */
 void kheap_log(kheap_t *heap, size_t lines);
+
+/* Buffers in use of a full heap that one call allocated. Differences may be negative. */
+typedef struct kheap_site {
+    size_t site;            /* the address the call returned to; 0: all that had no row */
+    ptrdiff_t count;
+    ptrdiff_t bytes;        /* as asked */
+} kheap_site_t;
+
+/*
+ * The buffers in use by the site that allocated them, the most bytes first, less
+ * those of an earlier answer.
+ *
+ * => rows: room for `most` of them, at least one; what finds no row is in a last one
+ *    of site 0. Sites of which nothing is left over have no row
+ * => before: the rows of that answer, before_count; NULL: none. It may not be `rows`
+ * => how many rows it made; -EINVAL: not a full heap; -EFAULT: it is damaged
+ * => allocates nothing; O(superbuffers * rows)
+ */
+int kheap_leaks(kheap_t *heap, kheap_site_t *rows, size_t most, const kheap_site_t *before,
+                size_t before_count);
 
 /* The kernel's heap, over kernel_segment, and the names the kernel calls it by. */
 extern kheap_t kernel_heap;

@@ -5,6 +5,7 @@
 #ifndef KERNEL_KHEAP_FAST_H
 #define KERNEL_KHEAP_FAST_H
 
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_slab.h>
 
 /*
@@ -12,9 +13,10 @@
  * slab that may have no cell in use now.
  *
  * => heap->lock is held, and released
+ * => site: that called kmalloc or kfree, for a heap at level full
  */
-void *kheap_alloc_rest(kheap_t *heap, size_t size);
-void kheap_free_rest(kheap_t *heap, void *buffer);
+void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site);
+void kheap_free_rest(kheap_t *heap, void *buffer, size_t site);
 void kheap_free_last(kheap_t *heap, kheap_slab_t *slab);
 
 /* The bytes [from, end) of a buffer, if any, were free until now. => buffer may be NULL */
@@ -40,7 +42,7 @@ static ALWAYS_INLINE void *hand_out(kheap_t *heap, void *buffer, size_t size)
     return buffer;
 }
 
-static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size)
+static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size, size_t site)
 {
     splock_lock(&heap->lock);
     if (LIKELY(size <= KHEAP_CELL_LARGEST)) {
@@ -50,10 +52,10 @@ static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size)
         if (LIKELY(class->free != 0))
             return hand_out(heap, cell_take(class, cell_size), cell_size);
     }
-    return kheap_alloc_rest(heap, size);
+    return kheap_alloc_rest(heap, size, site);
 }
 
-static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer)
+static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer, size_t site)
 {
     splock_lock(&heap->lock);
     kheap_slab_t *slab = slab_of(heap, buffer);
@@ -70,7 +72,7 @@ static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer)
             return;
         }
     }
-    kheap_free_rest(heap, buffer);
+    kheap_free_rest(heap, buffer, site);
 }
 
 #endif

@@ -171,6 +171,11 @@ static void do_tune(void)
     model_tune(tunable, tunable % 2 == 0 ? read_size() : read_byte() % 20);
 }
 
+static void do_level(void)
+{
+    model_level(read_byte());
+}
+
 static void do_fail(void)
 {
     size_t nth = read_byte();
@@ -187,7 +192,7 @@ static void do_check(void)
 static void (*const operation[])(void) = {
     do_alloc, do_free, do_realloc, do_alloc, do_free, do_alloc_many, do_free_many, do_memalign,
     do_calloc, do_use_all, do_misuse, do_trim, model_flush, do_tune, do_fail, do_damage,
-    do_check,
+    do_check, do_level,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -17,6 +17,7 @@
 
 #define SEEDS    4096u      /* places in the table */
 #define REGISTRY sizeof(kernel_superbuffer_t)
+#define FULL_MORE 256u      /* what a full heap's header, canary and alignment take at most */
 
 typedef struct slot {
     unsigned char *buffer;  /* NULL: none */
@@ -75,6 +76,11 @@ int *host_errno(void)
     static int number;
 
     return &number;
+}
+
+void host_symbol(size_t address, char *text, size_t size)
+{
+    format_text(text, size, "%#zx", address);
 }
 
 void host_misuse(const char *sentence)
@@ -144,7 +150,8 @@ static void check_new(const slot_t *slot, const unsigned char *buffer, size_t si
 /* Did a call have to succeed: is there, before it, a gap that is long enough? */
 static bool must_fit(size_t size, size_t align)
 {
-    size_t more = REGISTRY + KHEAP_GRANULE + (align > KHEAP_GRANULE ? align : 0);
+    size_t more = REGISTRY + KHEAP_GRANULE + (align > KHEAP_GRANULE ? align : 0)
+                + (model.heap.level == KHEAP_FULL ? FULL_MORE : 0);
 
     return size <= MODEL_LIMIT && stat_of().largest_gap >= size + more;
 }
@@ -367,6 +374,8 @@ void model_tune(size_t tunable, size_t value)
         { KHEAP_TUNE_CACHE_BYTES, SIZE_MAX },
         { KHEAP_TUNE_CACHE_COUNT, KHEAP_CACHED_COUNT },
         { KHEAP_TUNE_SLABS, SIZE_MAX },
+        { KHEAP_TUNE_QUARANTINE_BYTES, SIZE_MAX },
+        { KHEAP_TUNE_QUARANTINE_COUNT, KHEAP_QUARANTINE_COUNT },
         { (kheap_tunable_t)0x4711, 0 },
     };
     size_t i = tunable % ARRAY_LENGTH(known);
@@ -375,6 +384,15 @@ void model_tune(size_t tunable, size_t value)
 
     check_silent();
     CHECK(err == (valid ? 0 : -EINVAL), "tune %zu to %zu: %d", i, value, err);
+}
+
+void model_level(size_t value)
+{
+    kheap_level_t level = value % 2 != 0 ? KHEAP_FULL : KHEAP_BASIC;
+    int err = kheap_tune(&model.heap, KHEAP_TUNE_LEVEL, level);
+
+    check_silent();
+    CHECK(err == (model.live == 0 ? 0 : -EBUSY), "level with %zu in use: %d", model.live, err);
 }
 
 void model_fail(size_t nth, size_t most)

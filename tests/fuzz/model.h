@@ -51,6 +51,9 @@ void model_damage(size_t offset, size_t word);
 size_t model_base(void);
 size_t model_length(void);
 
+/* Ask for level basic (even) or full (odd): answered while nothing is in use. */
+void model_level(size_t value);
+
 void model_trim(size_t keep);
 void model_flush(void);
 void model_tune(size_t tunable, size_t value);

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #define GARBAGE 0xa5
+#define BASE    ((void *)0x30000000)    /* if it is free: check bits depend on the address */
 
 static int extend(segment_t *segment, size_t page_count)
 {
@@ -43,7 +44,7 @@ static void shrink(segment_t *segment, size_t page_count)
 
 segment_t *fake_segment_init(fake_segment_t *fake, size_t limit)
 {
-    void *base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base = mmap(BASE, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     ASSERT(base != MAP_FAILED);
     void *side = mmap(NULL, limit / PAGE_SIZE * SEGMENT_SIDE, PROT_READ | PROT_WRITE,

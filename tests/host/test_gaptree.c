@@ -39,6 +39,7 @@ static kernel_heap_gap_t *insert(size_t cell, size_t offset, size_t length)
 
     CHECK(model.gap[cell] == NULL && offset + length < CELL);
     gap->length = length;
+    CHECK(gaptree_takes(&model.tree, model.base + ARENA, (size_t)gap, gap->length) == NULL);
     gaptree_insert(&model.tree, gap, false);
     model.gap[cell] = gap;
     model.count++;
@@ -69,12 +70,13 @@ static void check_tree(void)
     }
     CHECK_EQ(bytes, sum);
     CHECK_EQ(model.tree.gaps, model.count);
-    CHECK_EQ(gaptree_longest(&model.tree), longest);
+    CHECK_EQ(gaptree_longest(&model.tree, model.base + ARENA), longest);
 }
 
 /* Is the answer to `length` the shortest of all that are long enough? */
 static void check_fit(size_t length)
 {
+    CHECK(gaptree_fits(&model.tree, model.base + ARENA, length) == NULL);
     kernel_heap_gap_t *fit = gaptree_fit(&model.tree, length);
     size_t best = SIZE_MAX;
 

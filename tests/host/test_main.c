@@ -1,6 +1,6 @@
 /*
  * The host's part of the test runner, and the host's share of a kernel: `panic`,
- * `host_errno`, `host_misuse`.
+ * `host_errno`, `host_misuse`, `host_symbol`.
  *
  *     test_x [name]... [--seed N] [--steps N] [--list]
  */
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTENCE_SIZE 512
+#define SENTENCE_SIZE 2048
 
 static struct {
     const char *program;
@@ -41,6 +41,11 @@ void host_misuse(const char *sentence)
 {
     host.misuses++;
     snprintf(host.misuse, sizeof(host.misuse), "%s", sentence);
+}
+
+void host_symbol(size_t address, char *text, size_t size)
+{
+    format_text(text, size, "the call at %#zx", address);
 }
 
 size_t host_misuse_count(void)

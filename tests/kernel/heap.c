@@ -1,6 +1,7 @@
 /*
  * The kernel's own heap, over scattered frames, and its guard mode.
  */
+#include <kernel/boot_info.h>
 #include <kernel/dump.h>
 #include <kernel/kheap_guard.h>
 #include <kernel/layout.h>
@@ -137,6 +138,38 @@ TEST(heap_overflows_are_refused)
     CHECK(kmemalign(24, 100) == NULL);
     kfree(NULL);
     CHECK_OK(kheap_check(&kernel_heap));
+}
+
+/* heap=...,contain: each is reported, changes nothing, and the kernel goes on. */
+TEST(heap_contains_misuse)
+{
+    size_t length;
+    const char *level = boot_info_word(&boot_info, "heap", &length);
+    kheap_stat_t before;
+    kheap_stat_t after;
+
+    if (level == NULL || memmem(level, length, "contain", 7) == NULL)
+        test_skip("the kernel ends at the first misuse: boot with heap=full,contain");
+    char *buffer = kmalloc(100);
+    char *wall = kmalloc(100);
+    char *end = buffer + kmalloc_usable_size(buffer);
+    char kept = *end;
+    kheap_stat(&kernel_heap, &before);
+
+    kfree(buffer + 16);
+    kfree(&before);
+    *end ^= 0x55;
+    kfree(buffer);
+    *end = kept;
+    kheap_stat(&kernel_heap, &after);
+    CHECK_EQ(after.misuse_count, before.misuse_count + 3);
+    CHECK_EQ(after.buffer_count, before.buffer_count);
+    kfree(buffer);
+    kfree(buffer);
+    kfree(wall);
+    kheap_stat(&kernel_heap, &after);
+    CHECK_EQ(after.misuse_count, before.misuse_count + 4);
+    CHECK_EQ(after.buffer_count, before.buffer_count - 2);
 }
 
 static char log_text[8192];

@@ -2,6 +2,7 @@
  * malloc and its family over Grove's heap, to be preloaded into Linux programs. What they
  * answer, and what errno is then, is what glibc's do.
  */
+#include <kernel/kheap_full.h>
 #include "process.h"
 
 #include <errno.h>
@@ -19,14 +20,21 @@ static void *leave_with(void *buffer)
     return buffer;
 }
 
+/* A full heap learns who called these, not these themselves. */
 EXPORT void *malloc(size_t size)
 {
-    return leave_with(kheap_alloc(process_heap_enter(), size));
+    kheap_t *heap = process_heap_enter();
+
+    return leave_with(heap->level == KHEAP_FULL ? kheap_full_alloc(heap, size, CALL_SITE)
+                                                : kheap_alloc(heap, size));
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-    return leave_with(kheap_calloc(process_heap_enter(), count, size));
+    kheap_t *heap = process_heap_enter();
+
+    return leave_with(heap->level == KHEAP_FULL ? kheap_full_calloc(heap, count, size, CALL_SITE)
+                                                : kheap_calloc(heap, count, size));
 }
 
 /* Programs free while they look at errno. */
@@ -36,7 +44,11 @@ EXPORT void free(void *buffer)
 
     if (buffer == NULL)
         return;
-    kheap_free(process_heap_enter(), buffer);
+    kheap_t *heap = process_heap_enter();
+    if (heap->level == KHEAP_FULL)
+        kheap_full_free(heap, buffer, CALL_SITE);
+    else
+        kheap_free(heap, buffer);
     process_heap_leave();
     errno = error;
 }
@@ -48,7 +60,10 @@ EXPORT void *realloc(void *buffer, size_t size)
         free(buffer);
         return NULL;
     }
-    return leave_with(kheap_realloc(process_heap_enter(), buffer, size));
+    kheap_t *heap = process_heap_enter();
+    return leave_with(heap->level == KHEAP_FULL
+                      ? kheap_full_realloc(heap, buffer, size, CALL_SITE)
+                      : kheap_realloc(heap, buffer, size));
 }
 
 EXPORT void *reallocarray(void *buffer, size_t count, size_t size)

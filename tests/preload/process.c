@@ -27,6 +27,7 @@ static struct {
     pthread_mutex_t lock;
     bool made;
     bool abort;                 /* what GROVE_MALLOC says */
+    bool basic;             /* or full: the level */
     bool full;
     bool stat;
     bool misused;               /* since the lock was taken */
@@ -79,6 +80,11 @@ int *host_errno(void)
     return &errno;
 }
 
+void host_symbol(size_t address, char *text, size_t size)
+{
+    format_text(text, size, "%#zx", address);
+}
+
 void host_misuse(const char *sentence)
 {
     say("%s", sentence);
@@ -87,22 +93,14 @@ void host_misuse(const char *sentence)
 
 /* ---- GROVE_MALLOC */
 
-/*
- * HERE the level is chosen, before the first allocation, once the heap has it:
- * return kheap_tune(&process.heap, KHEAP_TUNE_LEVEL, KHEAP_FULL).
- */
-static int choose_full(void)
-{
-    return -ENOSYS;
-}
-
 static void read_words(const char *words)
 {
     static const struct {
         const char *word;
         bool *is_set;
     } known[] = {
-        { "abort", &process.abort }, { "full", &process.full }, { "stat", &process.stat },
+        { "abort", &process.abort }, { "basic", &process.basic }, { "full", &process.full },
+        { "stat", &process.stat },
     };
 
     while (*words != '\0') {
@@ -185,7 +183,7 @@ static __attribute__((constructor)) void start(int argc, char **argv, char **env
         if (strncmp(*environment, VARIABLE "=", sizeof(VARIABLE)) == 0)
             read_words(*environment + sizeof(VARIABLE));
     }
-    if (process.full && choose_full() != 0)
+    if (process.full && kheap_tune(&process.heap, KHEAP_TUNE_LEVEL, KHEAP_FULL) != 0)
         say(VARIABLE ": full: refused by the heap");
     if (process.stat)
         process.stderr_kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_FROM);

@@ -5,6 +5,7 @@
  * The environment variable GROVE_MALLOC has words, separated by commas:
  *
  *  abort   a misuse ends the program, after it was reported
+ *  basic   the heap's usual level
  *  full    the heap looks at everything it can (the hardening level)
  *  stat    figures, and whether the heap is sound, are printed at exit
  *

@@ -41,7 +41,7 @@ sub scratch
 }
 
 # Boot a machine to its end. Options: words, memory (64M), cpu (max), iso (false: QEMU loads the
-# kernel), modules (for -initrd), timeout (30), more ([] for QEMU). A machine that halts is ended
+# kernel), modules (for -initrd), timeout (30), input (typed at the console), more ([] for QEMU). A machine that halts is ended
 # soon after. Returns a hash: name, status (undef: it halted, or no end in time), log.
 sub boot
 {
@@ -52,6 +52,15 @@ sub boot
              : ('-kernel', in_build('grove.elf'), '-append', $words,
                 defined $option{modules} ? ('-initrd', $option{modules}) : ());
     unlink map { scratch() . "/$_" } 'serial', 'pid';
+    my @serial = Machine::chardev('serial', 'serial');
+    if (defined $option{input}) {
+        for my $end ('in', 'out') {     # of a pipe, but plain files do
+            open my $handle, '>', scratch() . "/console.$end" or $machine->fail("console: $!");
+            print $handle "\n$option{input}" if $end eq 'in';    # setting it up loses the first
+            close $handle;
+        }
+        $serial[1] = 'pipe,id=serial,path=../console,logfile=../serial';
+    }
     my ($halted, $log) = (0, '');
     my $look = sub {
         $log .= $_[0];
@@ -65,7 +74,7 @@ sub boot
         follow => [['serial', $look]],
         arguments => [@Machine::quiet, @Machine::leave, '-m', $option{memory} // '64M',
                       '-cpu', $option{cpu} // 'max', @what, '-pidfile', '../pid',
-                      Machine::chardev('serial', 'serial'), '-serial', 'chardev:serial',
+                      @serial, '-serial', 'chardev:serial',
                       @{ $option{more} // [] }]);
     $status = undef if $halted && defined $status && $status == 137;
     $boots++;

@@ -6,6 +6,8 @@
  *        heap series TRACE SAMPLES       (Grove's heap)
  *        heap check TRACE OPERATIONS     (Grove's heap; 0: all)
  *
+ * HEAP_LEVEL=full in the environment makes Grove's heap a full one.
+ *
  * Prints figures, separated by tabs: for `time`, ns and page faults for an operation,
  * and ns for a page fault; the others are in measure.h and check.h. tools/bench-heap
  * runs it in turns and makes the tables.

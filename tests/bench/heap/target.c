@@ -26,7 +26,7 @@ static char nothing_buffer[64];
 
 void panic(const char *format, ...)
 {
-    char sentence[256];
+    char sentence[2048];
     va_list args;
 
     va_start(args, format);
@@ -47,15 +47,24 @@ void host_misuse(const char *sentence)
     panic("misuse: %s", sentence);
 }
 
+void host_symbol(size_t address, char *text, size_t size)
+{
+    format_text(text, size, "%#zx", address);
+}
+
 /* ---- the segment */
 
 void target_new_heap(bool keep)
 {
+    const char *level = getenv("HEAP_LEVEL");
+
     if (reserved.segment.base == 0 && !reserved_segment_init(&reserved, RESERVED))
         panic("no %u bytes of address space", RESERVED);
     reserved.keep_pages = keep;
     reserved_segment_clear(&reserved);
     kheap_init(&grove_heap, &reserved.segment);
+    if (level != NULL && strcmp(level, "full") == 0)
+        kheap_tune(&grove_heap, KHEAP_TUNE_LEVEL, KHEAP_FULL);
 }
 
 void target_bounds(size_t *base, size_t *limit)

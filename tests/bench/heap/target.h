@@ -23,6 +23,7 @@ extern kheap_t grove_heap;
 /*
  * Make it, over a segment on one large reserved mapping.
  *
+ * => with HEAP_LEVEL=full in the environment it is a full one
  * => keep: pages given back stay resident, so that a second heap finds them without
  *    page faults; otherwise the system gets them at once
  */
