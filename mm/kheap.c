@@ -324,29 +324,43 @@ static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
     }
 }
 
+/*
+ * Is this what the registry of a superbuffer in use looks like?
+ *
+ * => buffer: in the segment. 22 check bits vouch for the length on a 64-bit machine, 4 do
+ *    not; kheap_cache_room and free_merge look at it again
+ */
+static ALWAYS_INLINE bool registry_sound(const kheap_t *heap, const void *buffer)
+{
+    size_t block = (size_t)buffer - REGISTRY;
+
+    if (KHEAP_LEVEL == 0)
+        return true;
+    if ((size_t)buffer % KHEAP_ALIGN != 0 || (size_t)buffer - heap->base < KHEAP_GRANULE)
+        return false;
+    return superbuffer_sound(block, *block_word(block))
+        && (sizeof(size_t) > 4 || block_length(block) < heap->end - block);
+}
+
 void kheap_free_rest(kheap_t *heap, void *buffer, size_t site)
 {
     const kheap_slab_t *slab = slab_of(heap, buffer);
     size_t block = (size_t)buffer - REGISTRY;
-    size_t length = 0;
 
+    heap->tree.visited = 0;
     if (UNLIKELY(heap->level == KHEAP_FULL)) {
         splock_unlock(&heap->lock);
         kheap_full_free(heap, buffer, site);
-        return;
-    }
-    heap->tree.visited = 0;
-    if (LIKELY(slab == NULL || slab->cell_size == 0))
-        length = length_here(heap, block, 0);
-    if (UNLIKELY(length == 0))
+    } else if (UNLIKELY(slab == NULL || slab->cell_size != 0 || !registry_sound(heap, buffer))) {
         free_slow(heap, buffer);
-    else if (LIKELY(cache_put(heap, block, length)))
+    } else if (LIKELY(cache_put(heap, block, block_length(block)))) {
         splock_unlock(&heap->lock);
-    else
-        free_merge(heap, block, length);
+    } else {
+        free_merge(heap, block, block_length(block));
+    }
 }
 
-void kheap_free_last(kheap_t *heap, kheap_slab_t *slab)
+NOINLINE void kheap_free_last(kheap_t *heap, kheap_slab_t *slab)
 {
     heap->tree.visited = 0;
     kheap_slab_quiet(heap, slab);

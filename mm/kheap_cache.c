@@ -12,6 +12,9 @@ static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHE
               "buffers of 1 KiB are cached");
 
 
+/* So many lengths are looked at for one that is long enough. */
+#define ROOM_LOOKS 4u
+
 size_t kheap_cached_count(const kheap_t *heap)
 {
     size_t count = heap->full.count;
@@ -103,18 +106,20 @@ bool kheap_merge_some(kheap_t *heap, size_t count, size_t most_visited)
 bool kheap_cache_room(kheap_t *heap, size_t length)
 {
     kheap_cache_t *cache = &heap->cache;
-    size_t part = cache->most_bytes / KHEAP_CACHE_PART;
 
-    if (length > part || heap->cached == 0)
+    if (length > cache->most_bytes / KHEAP_CACHE_PART || heap->tree.visited != 0)
         return false;
-    if (heap->tree.visited != 0)        /* kheap_cache_contest merged one */
-        return heap->cached + length <= cache->most_bytes + part;
-    do {
+    for (size_t looks = 0; looks < ROOM_LOOKS && heap->cached != 0;) {
+        kheap_cached_t *same = &cache->of[cache->turn];
+
         cache->turn = (cache->turn + 1) % ARRAY_LENGTH(cache->of);
-    } while (cache->of[cache->turn].count == 0);
-    kheap_cached_t *same = &cache->of[cache->turn];
-    return heap->cached - same->length + length <= cache->most_bytes + part
-        && merge_number(heap, same, 0);
+        if (same->count == 0)
+            continue;
+        looks++;
+        if (heap->cached - same->length + length <= cache->most_bytes)
+            return merge_number(heap, same, 0);
+    }
+    return false;
 }
 
 /* Take a superbuffer out of the middle of the table and merge it. */

@@ -158,9 +158,8 @@ static const char *check_cache(const kheap_t *heap, const heap_count_t *count)
         return "the cache holds other superbuffers than are marked as cached";
     if (heap->cached != count->cached_bytes)
         return "the figures of the cache are wrong";
-    size_t most = cache->most_bytes + cache->most_bytes / KHEAP_CACHE_PART;
     bool is_full = heap->level == KHEAP_FULL;
-    if (count->cached_bytes > (is_full ? heap->full.most_bytes : most)
+    if (count->cached_bytes > (is_full ? heap->full.most_bytes : cache->most_bytes)
         || (is_full && count->cached > heap->full.most_count))
         return "more bytes are cached than may be";
     return NULL;

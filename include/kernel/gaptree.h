@@ -52,7 +52,7 @@
 #define GAPTREE_EXACT_BITS 10u
 #define GAPTREE_EXACT      ((size_t)1 << GAPTREE_EXACT_BITS)    /* rings below, tries from here */
 #define GAPTREE_BINS       (GAPTREE_EXACT / KHEAP_ALIGN)
-#define GAPTREE_SPLIT_BITS 3u       /* 2^this tries for each doubling */
+#define GAPTREE_SPLIT_BITS 5u       /* 2^this tries for each doubling */
 #define GAPTREE_ROOTS      ((KHEAP_LENGTH_BITS - GAPTREE_EXACT_BITS) << GAPTREE_SPLIT_BITS)
 
 #define GAPTREE_MAP_BITS   (sizeof(size_t) * 8)

@@ -98,8 +98,7 @@
 #define KHEAP_CACHED_COUNT  12u
 #define KHEAP_CACHED_LONGER 32u         /* so many greater lengths at a time are cached, too */
 #define KHEAP_CACHED_BYTES  (32 * KIB)  /* in all, if kheap_tune does not say otherwise */
-#define KHEAP_CACHE_PART    4u          /* no superbuffer takes more than such a part of these;
-                                           as much too much may be cached */
+#define KHEAP_CACHE_PART    4u          /* no superbuffer takes more than such a part of these */
 
 /* A slab is a superbuffer of a page, its buffer at the page's start, cut into cells. */
 #define KHEAP_CELL_LARGEST  1008u       /* bytes; cells are multiples of KHEAP_ALIGN */

@@ -261,6 +261,8 @@ static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, si
 
     if (KHEAP_LEVEL == 0)
         return true;
+    if (length > heap->end - block)
+        return false;
     size_t word = *block_word(next);
     if (LIKELY((word & BLOCK_SUPERBUFFER) != 0)) {
         if (!word_sound(next, word, BLOCK_AFTER_FREE, 0)
@@ -296,10 +298,9 @@ static ALWAYS_INLINE kheap_cached_t *cached_of(kheap_cache_t *cache, size_t leng
 bool kheap_cache_contest(kheap_t *heap, kheap_cached_t *same);
 
 /*
- * Merge another one, whose turn it is, for `length` bytes: one merged in a call is enough,
- * so a little too much may be cached for a while.
+ * Merge another one, whose turn it is, for `length` bytes. One call merges one at most.
  *
- * => false: it would be too much, or they are too many bytes
+ * => false: none is long enough, or they are too many bytes
  */
 bool kheap_cache_room(kheap_t *heap, size_t length);
 
