@@ -12,8 +12,8 @@ static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHE
               "buffers of 1 KiB are cached");
 
 
-/* So many lengths are looked at for one that is long enough. */
-#define ROOM_LOOKS 4u
+/* So many places of the table are looked at for a superbuffer that is long enough. */
+#define ROOM_LOOKS 8u
 
 size_t kheap_cached_count(const kheap_t *heap)
 {
@@ -109,14 +109,11 @@ bool kheap_cache_room(kheap_t *heap, size_t length)
 
     if (length > cache->most_bytes / KHEAP_CACHE_PART || heap->tree.visited != 0)
         return false;
-    for (size_t looks = 0; looks < ROOM_LOOKS && heap->cached != 0;) {
+    for (size_t i = 0; i < ROOM_LOOKS; i++) {
         kheap_cached_t *same = &cache->of[cache->turn];
 
         cache->turn = (cache->turn + 1) % ARRAY_LENGTH(cache->of);
-        if (same->count == 0)
-            continue;
-        looks++;
-        if (heap->cached - same->length + length <= cache->most_bytes)
+        if (same->count != 0 && heap->cached - same->length + length <= cache->most_bytes)
             return merge_number(heap, same, 0);
     }
     return false;
