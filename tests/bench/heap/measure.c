@@ -39,6 +39,12 @@ static char *step(const trace_t *trace, const op_t *op, const target_t *target, 
     return *place;
 }
 
+/* What the heap has of the system with a segment of so many bytes: its notes count. */
+static size_t mapped(size_t segment)
+{
+    return segment + align_up(segment / PAGE_SIZE * SEGMENT_SIDE, PAGE_SIZE);
+}
+
 int measure_space(const trace_t *trace)
 {
     const target_t *grove = target_find("grove");
@@ -53,7 +59,7 @@ int measure_space(const trace_t *trace)
     if (peak != trace->peak)
         give_up("the trace's peak is wrong", "space");
     kheap_stat(&grove_heap, &stat);
-    printf("%zu\t%zu\n", stat.peak_segment, peak);
+    printf("%zu\t%zu\n", mapped(stat.peak_segment), peak);
     return 0;
 }
 
@@ -69,7 +75,7 @@ int measure_series(const trace_t *trace, size_t samples)
         size_t length;
 
         step(trace, &trace->op[i], grove, &live);
-        length = grove_heap.segment->length;
+        length = mapped(grove_heap.segment->length);
         most_live = live > most_live ? live : most_live;
         longest = length > longest ? length : longest;
         if ((i + 1) % each == 0 || i + 1 == trace->count) {
