@@ -5,7 +5,7 @@
 #include <kernel/kheap_guard.h>
 
 /* What a call looks at more gaps for, before the segment grows. */
-#define MERGE_COUNT  8u
+#define MERGE_COUNT  4u
 #define MERGE_VISITS 4u
 
 /* How many bytes a buffer has. => it is one; 0 for NULL */

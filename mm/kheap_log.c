@@ -20,21 +20,27 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
         cells -= count_bits(heap->class[i].free);
         cell_bytes -= count_bits(heap->class[i].free) * i * KHEAP_ALIGN;
     }
+    size_t superbuffers = heap->superbuffers - cached - heap->slabs;
+    size_t free = heap->end - heap->start - heap->taken - heap->void_bytes;
+    size_t largest = longest > tail ? longest : tail;
+
     *stat = (kheap_stat_t){
         .segment = heap->segment->length,
         .used = heap->taken - heap->cached - slab_bytes + cell_bytes,
         .cached = heap->cached,
         .slab_free = slab_bytes - cell_bytes,
-        .free = heap->end - heap->start - heap->taken - heap->void_bytes,
-        .largest_gap = longest > tail ? longest : tail,
+        .free = free,
+        .largest_gap = largest,
         .tail = tail,
         .void_bytes = heap->void_bytes,
-        .buffer_count = heap->superbuffers - cached - heap->slabs + cells,
+        .buffer_count = superbuffers + cells,
         .cell_count = cells,
         .slab_count = heap->slabs,
         .cached_count = cached,
         .gap_count = heap->tree.gaps + (tail != 0),
         .void_count = heap->voids,
+        .internal = heap->cached + slab_bytes - cell_bytes + superbuffers * REGISTRY,
+        .external = 1000 - largest / (free / 1000 + 1),
         .peak_taken = heap->peak_taken,
         .peak_segment = heap->peak_segment,
         .misuse_count = heap->misuses,
@@ -116,8 +122,8 @@ void kheap_log(kheap_t *heap, size_t lines)
            stat.buffer_count, stat.used, stat.cell_count, stat.slab_count, stat.slab_free);
     printk("  %zu cached: %zu bytes; most taken at once %zu\n", stat.cached_count, stat.cached,
            stat.peak_taken);
-    printk("  %zu gaps: %zu bytes, largest %zu, tail %zu\n", stat.gap_count, stat.free,
-           stat.largest_gap, stat.tail);
+    printk("  %zu gaps: %zu bytes, largest %zu, tail %zu; %zu %% are not in the largest\n",
+           stat.gap_count, stat.free, stat.largest_gap, stat.tail, stat.external / 10);
     printk("  %zu voids: %zu bytes\n", stat.void_count, stat.void_bytes);
     if (heap->guard != NULL)
         log_guard(heap->guard);

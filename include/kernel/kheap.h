@@ -19,14 +19,19 @@
  * Placement is best fit, the lower part of the gap; the tail (the gap that ends
  * the segment) only when no other gap fits. See gaptree.h for the trees.
  *
- * A short superbuffer that is freed is cached: it stays what it is, but for a flag
- * in its registry, and the next request of exactly its length gets it, the last one
- * first. No link lies in it: the cache is a table in the heap. A free superbuffer
- * that the cache has no room for is merged at once. All that is cached is merged
- * into the trees before the segment grows for a new superbuffer, before a request
- * fails, by kheap_trim and by kheap_flush; such a call looks at the gaps around each.
- * Until then it parts the gaps around it, and at the end of the segment keeps what
- * is before it from being given back.
+ * In front of that are two caches, which the trees know nothing of:
+ *
+ * Slabs. A size of up to KHEAP_CELL_LARGEST that is asked for often gets superbuffers of
+ * a page, cut into equal cells without registries; see kheap_slab.h. Most of what a
+ * kernel allocates is a cell.
+ *
+ * Cached superbuffers. One that is freed stays what it is, but for a flag in its
+ * registry, and the next request of exactly its length gets it, the last one first. No
+ * link lies in it: the cache is a table in the heap. A kfree that finds the cache full
+ * merges another one of a sufficient length, or else its own. A few are merged before the
+ * segment grows, all of them and all slabs without a cell in use before a request fails,
+ * by kheap_trim and by kheap_flush. Until then they part the gaps around them, and at the
+ * end of the segment keep what is before it from being given back.
  *
  * With KHEAP_NO_VOID (the default) lengths are multiples of the gap registry's
  * size and every remainder can be a gap. With KHEAP_NO_VOID=0 they are multiples
@@ -43,7 +48,8 @@
  *    of the gap to be used are damaged, that is reported, the gap stays, and the
  *    answer is NULL. What is cached is looked at when it is merged, too
  * => in every build, a cached superbuffer whose registry or neighbours' are damaged is
- *    reported when its turn comes, and stays; the call goes on without it
+ *    reported when it is merged, and stays; the call goes on without it. One that is
+ *    handed out before that is reported when it is freed
  *
  * How much is looked at is the heap's level, KHEAP_BASIC unless kheap_tune says KHEAP_FULL.
  * A full heap has no cache. Its superbuffers are longer:
@@ -251,6 +257,9 @@ typedef struct kheap_stat {
     size_t cached_count;
     size_t gap_count;
     size_t void_count;
+    size_t internal;            /* taken, and in no buffer: registries, cached, slab_free */
+    size_t external;            /* thousandths of `free` that are not in the largest gap,
+                                   rounded up */
     size_t peak_taken;          /* the most that was used, cached and in slabs at once */
     size_t peak_segment;
     size_t misuse_count;
@@ -287,9 +296,9 @@ void *kheap_memalign(kheap_t *heap, size_t align, size_t size);
 /*
  * Free a buffer; NULL does nothing.
  *
- * => reported and ignored: not a buffer of this heap, freed already, or its
- *    registry or the one behind it was overwritten, or (debug builds) the links of
- *    a gap next to it
+ * => reported and ignored: not a buffer of this heap, freed already, or its registry was
+ *    overwritten. If it is merged at once, the words around it as well: the registry
+ *    behind it, and (debug builds) the links of a gap next to it
  * => caches the superbuffer, or merges it; may then give pages back to the segment
  * => O(1), but for tries that a gap of 1 KiB and more enters or leaves
  */
@@ -299,7 +308,7 @@ void kheap_free(kheap_t *heap, void *buffer);
  * Change a buffer's size, keeping its contents up to the smaller of both sizes.
  *
  * => in place where what is free behind allows, cached superbuffers included; otherwise
- *    the buffer moves
+ *    the buffer moves. A cell stays while more than half of it is used
  * => NULL: no memory, or `buffer` is none; the old buffer is as it was. What was
  *    cached may have been merged
  * => buffer NULL: kheap_alloc(size). size 0: shrinks, as kheap_alloc(0); never frees
@@ -310,7 +319,7 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size);
 size_t kheap_usable_size(kheap_t *heap, void *buffer);
 
 /*
- * Merge all that is cached into the trees.
+ * Merge all that is cached, and every slab without a cell in use, into the trees.
  *
  * => returns the bytes merged; what is damaged stays, and is reported
  * => O(cached superbuffers): at most KHEAP_CACHED_COUNT for each length
