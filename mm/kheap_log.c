@@ -40,7 +40,7 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
         .gap_count = heap->tree.gaps + (tail != 0),
         .void_count = heap->voids,
         .internal = heap->cached + slab_bytes - cell_bytes + superbuffers * REGISTRY,
-        .external = 1000 - largest / (free / 1000 + 1),
+        .external = free == 0 ? 0 : 1000 - largest / (free / 1000 + 1),
         .peak_taken = heap->peak_taken,
         .peak_segment = heap->peak_segment,
         .misuse_count = heap->misuses,
