@@ -35,8 +35,11 @@ static NOINLINE void *take(kheap_t *heap, size_t length)
         gap = find(heap, length);
     if (gap == NULL && kheap_grow(heap, length))
         gap = heap->tail;
-    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0) {
         gap = find(heap, length);
+        if (gap == NULL && kheap_grow(heap, length))    /* the tail may be longer now */
+            gap = heap->tail;
+    }
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
     size_t whole = gap->length;
@@ -63,16 +66,27 @@ static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t lengt
     return gap;
 }
 
+/* The tail, once an aligned buffer fits there. => NULL: no memory */
+static kernel_heap_gap_t *grow_aligned(kheap_t *heap, size_t align, size_t length)
+{
+    size_t lead = lead_for(heap->end - free_at_end(heap), align);
+
+    return kheap_grow(heap, length + lead) ? heap->tail : NULL;
+}
+
 void *kheap_take_aligned(kheap_t *heap, size_t align, size_t length)
 {
     kernel_heap_gap_t *gap = find_aligned(heap, align, length);
 
     if (gap == NULL && kheap_merge_some(heap, MERGE_COUNT, MERGE_VISITS))
         gap = find_aligned(heap, align, length);
-    if (gap == NULL && kheap_grow(heap, length + lead_for(heap->end - free_at_end(heap), align)))
-        gap = heap->tail;
-    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+    if (gap == NULL)
+        gap = grow_aligned(heap, align, length);
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0) {
         gap = find_aligned(heap, align, length);
+        if (gap == NULL)        /* the tail may be longer now */
+            gap = grow_aligned(heap, align, length);
+    }
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
 
