@@ -26,7 +26,7 @@ static void explain_cell(const kheap_t *heap, const char *call, size_t buffer, c
 }
 
 /* Find out what is wrong with a pointer: a walk over the heap, until it is found. */
-static void explain(const kheap_t *heap, const char *call, size_t buffer, char *text, size_t size)
+static void explain(kheap_t *heap, const char *call, size_t buffer, char *text, size_t size)
 {
     size_t block = heap->start;
 
@@ -46,6 +46,8 @@ static void explain(const kheap_t *heap, const char *call, size_t buffer, char *
         bool used = (word & BLOCK_SUPERBUFFER) != 0;
         bool cached = used && (word & BLOCK_CACHED) != 0;
         bool sound = used ? any_sound(block, word) && length - 1 < heap->end - block
+                                && cached == kheap_is_cached(heap, block, length)
+                                && ((word & BLOCK_SLAB) != 0) == kheap_is_slab(heap, block)
                           : free_sound(heap, block);
         if (!sound) {
             format_text(text, size, "%s(%p): the registry at %p is damaged: %p", call,

@@ -37,6 +37,13 @@ void kheap_slab_init(kheap_t *heap)
     }
 }
 
+bool kheap_is_slab(const kheap_t *heap, size_t block)
+{
+    const kheap_slab_t *slab = slab_of(heap, buffer_of(block));
+
+    return slab != NULL && slab->class != 0 && (size_t)buffer_of(block) % PAGE_SIZE == 0;
+}
+
 static uint32_t page_of(const kheap_t *heap, const kheap_slab_t *slab)
 {
     return (uint32_t)(slab - heap->slab);

@@ -251,6 +251,9 @@ static ALWAYS_INLINE size_t length_here(const kheap_t *heap, size_t block, size_
     return sound && length <= left ? length : 0;
 }
 
+/* Do the heap's notes say that the superbuffer here is a slab? */
+bool kheap_is_slab(const kheap_t *heap, size_t block);
+
 /* Are the words around a superbuffer sound, which merging it will use? */
 static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, size_t length)
 {
@@ -260,8 +263,11 @@ static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, si
         return true;
     size_t word = *block_word(next);
     if (LIKELY((word & BLOCK_SUPERBUFFER) != 0)) {
-        if (!word_sound(next, word, BLOCK_AFTER_FREE, 0)
-            || (word & BLOCK_LENGTH) > heap->end - next)
+        if (UNLIKELY(!word_sound(next, word, BLOCK_AFTER_FREE | BLOCK_SLAB, 0))
+            && !(word_sound(next, word, BLOCK_AFTER_FREE | BLOCK_SLAB, BLOCK_SLAB)
+                 && kheap_is_slab(heap, next)))
+            return false;
+        if ((word & BLOCK_LENGTH) > heap->end - next)
             return false;
         if (LIKELY((*block_word(block) & BLOCK_AFTER_FREE) == 0))
             return true;
