@@ -135,21 +135,128 @@ TEST(kheap_cache_holds_so_many_bytes)
     }
 }
 
-TEST(kheap_cache_is_for_short_ones)
+TEST(kheap_cache_takes_longer_ones_too)
 {
-    new_cached_heap(LIMIT);
-    char *kib = kheap_alloc(&heap, KIB);
-    char *wall = buffer_of(SMALLEST);
-    char *longer = buffer_of(KHEAP_CACHED_LENGTH + KHEAP_GRANULE);
-    char *last = buffer_of(SMALLEST);
+    static const size_t lengths[] = { KHEAP_CACHED_LENGTH, KHEAP_CACHED_LENGTH + KHEAP_GRANULE,
+                                      1600, 5 * KIB, 20 * KIB };
+    char *buffer[ARRAY_LENGTH(lengths)];
+    char *wall[ARRAY_LENGTH(lengths)];
+    size_t bytes = 0;
 
-    kheap_free(&heap, kib);
-    CHECK_EQ(stat_of().cached_count, 1);
-    kheap_free(&heap, longer);
-    CHECK_EQ(stat_of().cached_count, 1);
-    CHECK(kheap_alloc(&heap, KIB) == kib);
-    kheap_free(&heap, kib);
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++)
+        make_row(&buffer[i], &wall[i], 1, lengths[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        kheap_free(&heap, buffer[i]);
+        bytes += lengths[i];
+        CHECK_EQ(stat_of().cached_count, i + 1);
+        CHECK_EQ(stat_of().cached, bytes);
+    }
+    CHECK_OK(kheap_check(&heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        CHECK(buffer_of(lengths[i]) == buffer[i]);
+    }
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_OK(kheap_check(&heap));
+    free_all(buffer, ARRAY_LENGTH(buffer));
+    free_all(wall, ARRAY_LENGTH(wall));
+    check_cached_empty();
+}
+
+/* A length from 1.5 KiB on that has its place in the table where this one has. */
+static size_t rival_of(size_t length)
+{
+    char *holder = buffer_of(length);
+    char *wall = buffer_of(SMALLEST);
+    size_t rival = 1536;
+    size_t gaps;
+
+    kheap_free(&heap, holder);
+    for (;; rival += KHEAP_GRANULE) {
+        if (rival == length)
+            continue;
+        char *other = buffer_of(rival);
+        gaps = stat_of().cached_count;
+        kheap_free(&heap, other);
+        if (stat_of().cached_count == gaps)
+            break;
+        kheap_flush(&heap);
+        kheap_free(&heap, buffer_of(length));
+    }
+    kheap_flush(&heap);
     kheap_free(&heap, wall);
+    kheap_flush(&heap);
+    return rival;
+}
+
+TEST(kheap_cache_place_of_a_longer_one_is_contested)
+{
+    char *held[4];
+    char *wall[4];
+    char *other[5];
+
+    new_cached_heap(LIMIT);
+    size_t rival = rival_of(2048);
+    CHECK_EQ(stat_of().cached_count, 0);
+    make_row(held, wall, 3, 2048);
+    for (size_t i = 0; i < 5; i++)
+        other[i] = buffer_of(rival);
+    wall[3] = buffer_of(SMALLEST);
+
+    free_all(held, 3);                          /* held: 3 */
+    kheap_free(&heap, other[0]);                /* the first time it is just merged */
+    CHECK_EQ(stat_of().cached, 3 * 2048);
+    CHECK(buffer_of(2048) == held[2]);
+    kheap_free(&heap, held[2]);                 /* used meanwhile: the next is the first again */
+    kheap_free(&heap, other[1]);
+    CHECK_EQ(stat_of().cached, 3 * 2048);
+    kheap_free(&heap, other[2]);                /* the second time in a row: one goes */
+    CHECK_EQ(stat_of().cached, 2 * 2048);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(2048) == held[2]);          /* not the last one freed */
+    CHECK(buffer_of(2048) == held[1]);
+    kheap_free(&heap, held[1]);                 /* held: 1 */
+    kheap_free(&heap, other[3]);
+    CHECK_EQ(stat_of().cached, 2048);
+    kheap_free(&heap, other[4]);                /* the last one goes: the place is free */
+    CHECK_EQ(stat_of().cached, rival);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(rival) == other[4]);
+    kheap_free(&heap, other[4]);
+    kheap_free(&heap, held[2]);
+    free_all(wall, 4);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_makes_room)
+{
+    char *buffer[2 * COUNT];
+    char *wall[2 * COUNT];
+
+    new_cached_heap(LIMIT);
+    char *small = buffer_of(512);
+    char *large = buffer_of(10 * KIB);
+    char *last = buffer_of(SMALLEST);
+    make_row(buffer, wall, COUNT, 1024);
+    make_row(buffer + COUNT, wall + COUNT, COUNT, 992);
+    free_all(buffer, ARRAY_LENGTH(buffer));
+    kheap_free(&heap, buffer_of(KHEAP_CACHED_BYTES - COUNT * (1024 + 992)));
+    CHECK_EQ(stat_of().cached, KHEAP_CACHED_BYTES);
+
+    size_t count = stat_of().cached_count;
+    kheap_free(&heap, small);                   /* one or two others go */
+    CHECK(stat_of().cached_count + 1 >= count && stat_of().cached_count <= count);
+    CHECK(stat_of().cached <= KHEAP_CACHED_BYTES);
+    CHECK(stat_of().last_visited_count <= 12);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(512) == small);
+    kheap_free(&heap, small);
+
+    count = stat_of().cached_count;
+    kheap_free(&heap, large);                   /* for more than a quarter, none goes */
+    CHECK_EQ(stat_of().cached_count, count);
+    CHECK_OK(kheap_check(&heap));
+    free_all(wall, ARRAY_LENGTH(wall));
     kheap_free(&heap, last);
     check_cached_empty();
 }
@@ -202,17 +309,21 @@ TEST(kheap_flush_merges_all)
     check_cached_empty();
 }
 
-/* A heap of one page of superbuffers that are all cached, and some in use: CCCCCCCCSSSS */
-static char *new_heap_of_cached(char **wall, size_t limit)
+/*
+ * A heap of superbuffers that are all cached, each `step` longer than the one before, and
+ * one in use behind them: CCCCCCCCSSSS
+ */
+static char *new_heap_of_cached(char **wall, size_t limit, size_t length, size_t step,
+                                size_t count)
 {
-    char *buffer[8];
+    char *buffer[COUNT];
 
     new_cached_heap(limit);
-    for (size_t i = 0; i < 8; i++)
-        buffer[i] = buffer_of(512);
+    for (size_t i = 0; i < count; i++)
+        buffer[i] = buffer_of(length + i * step);
     *wall = buffer_of(stat_of().tail);
-    free_all(buffer, 8);
-    CHECK_EQ(stat_of().cached_count, 8);
+    free_all(buffer, count);
+    CHECK_EQ(stat_of().cached_count, count);
     CHECK_EQ(stat_of().gap_count, 0);
     return buffer[0];
 }
@@ -222,15 +333,44 @@ TEST(kheap_cache_is_merged_before_the_segment_grows)
     char *wall;
 
     for (size_t kind = 0; kind < 3; kind++) {
-        char *first = new_heap_of_cached(&wall, LIMIT);
+        char *first = new_heap_of_cached(&wall, LIMIT, 96, 32, 5);     /* 800 bytes */
         size_t extensions = fake.extend_count;
-        char *got = kind == 0 ? buffer_of(4096)
-                  : kind == 1 ? kheap_memalign(&heap, 1024, 2048)
-                  : kheap_realloc(&heap, buffer_of(512), size_for(7 * 512));
+        char *got = kind == 0 ? buffer_of(800)
+                  : kind == 1 ? kheap_memalign(&heap, 256, 400)
+                  : kheap_realloc(&heap, buffer_of(96), size_for(704));
 
         CHECK_EQ(fake.extend_count, extensions);
-        CHECK(got >= first && got < first + 4096);
+        CHECK(got >= first && got < first + 800);
         CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
+}
+
+/* A call merges a few, and less where that looks at many gaps; then the segment grows. */
+TEST(kheap_cache_is_not_all_merged_before_the_segment_grows)
+{
+    static const size_t of[][2] = { { 96, 0 }, { 32, 32 }, { 1088, 64 } };
+    char *wall;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(of); i++) {
+        size_t length = SMALLEST + of[i][0];
+        size_t step = of[i][1];
+        size_t bytes = COUNT * length + step * (COUNT * (COUNT - 1) / 2);
+        char *first = new_heap_of_cached(&wall, LIMIT, length, step, COUNT);
+        size_t extensions = fake.extend_count;
+        char *got = buffer_of(bytes);
+
+        CHECK(got > wall);              /* ........CCCCSSSSGGGGGGGGGGGG */
+        CHECK_EQ(fake.extend_count, extensions + 1);
+        CHECK(stat_of().cached_count < COUNT);
+        CHECK(stat_of().cached_count >= COUNT - 8);
+        CHECK(stat_of().last_visited_count <= 12);
+        CHECK_OK(kheap_check(&heap));
+        kheap_flush(&heap);
+        CHECK(buffer_of(bytes) == first);
+        kheap_free(&heap, first);
         kheap_free(&heap, got);
         kheap_free(&heap, wall);
         check_cached_empty();
@@ -241,18 +381,44 @@ TEST(kheap_cache_is_merged_before_a_request_fails)
 {
     char *wall;
 
-    char *first = new_heap_of_cached(&wall, 5 * PAGE_SIZE);
-    fake.most_pages = 1;
-    CHECK_EQ(fake.segment.length % PAGE_SIZE, 0);
-    char *got = buffer_of(4096);
-    CHECK(got == first);
-    kheap_stat_t before = stat_of();
-    CHECK(kheap_alloc(&heap, 5 * PAGE_SIZE) == NULL);
-    CHECK_EQ(stat_of().used, before.used);
-    CHECK_OK(kheap_check(&heap));
-    kheap_free(&heap, got);
-    kheap_free(&heap, wall);
-    check_cached_empty();
+    for (size_t kind = 0; kind < 3; kind++) {
+        char *first = new_heap_of_cached(&wall, 4 * PAGE_SIZE, 512, 0, COUNT);
+        char *got = kind == 0 ? buffer_of(COUNT * 512)
+                  : kind == 1 ? kheap_memalign(&heap, 64, (COUNT - 1) * 512)
+                  : kheap_realloc(&heap, buffer_of(512), size_for((COUNT - 1) * 512));
+
+        CHECK(got >= first && got < first + 512);
+        kheap_stat_t before = stat_of();
+        CHECK(kheap_alloc(&heap, 4 * PAGE_SIZE) == NULL);
+        CHECK(kheap_memalign(&heap, PAGE_SIZE, 4 * PAGE_SIZE) == NULL);
+        CHECK_EQ(stat_of().used, before.used);
+        CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
+}
+
+/* What is merged may be the end of the segment, which then need not grow so much. */
+TEST(kheap_segment_grows_after_all_was_merged)
+{
+    for (size_t kind = 0; kind < 2; kind++) {
+        char *buffer[COUNT];
+
+        new_cached_heap(5 * PAGE_SIZE);
+        char *wall = buffer_of(4 * PAGE_SIZE - KHEAP_GRANULE - COUNT * 256);
+        for (size_t i = 0; i < COUNT; i++)
+            buffer[i] = buffer_of(256);
+        CHECK_EQ(stat_of().tail, 0);
+        free_all(buffer, COUNT);                /* WWWWcccccccccccc, and room for a page */
+        char *got = kind == 0 ? buffer_of(COUNT * 256 + PAGE_SIZE)
+                  : kheap_memalign(&heap, 64, COUNT * 256 + PAGE_SIZE - 128);
+        CHECK(got >= buffer[0] && got < buffer[1]);
+        CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
 }
 
 TEST(kheap_trim_merges_what_is_cached)
@@ -324,8 +490,8 @@ TEST(kheap_realloc_over_what_is_cached)
     kheap_free(&heap, e);                                   /* AAAAAAAeW */
     CHECK_EQ(stat_of().cached_count, 1);
     moved = kheap_realloc(&heap, a, size_for(512 + 256 + 2048 + 128 + 256));
-    CHECK(moved != NULL && moved != a);                     /* .......eWAAAA: it would not do */
-    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(moved != NULL && moved != a);                     /* aaaaaaaeWAAAA: it would not do */
+    CHECK_EQ(stat_of().cached_count, 2);
     CHECK(painted(moved, size_for(512), 4));
     CHECK_OK(kheap_check(&heap));
     kheap_free(&heap, moved);
@@ -414,9 +580,11 @@ TEST(kheap_cached_buffers_are_freed_already)
     check_cached_empty();
 }
 
+/* One that the cache has no room for is merged, or refused where that cannot be. */
 TEST(kheap_damaged_registries_next_to_cached_buffers_are_reported)
 {
     new_cached_heap(LIMIT);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, 1), 0);
     char *a = buffer_of(256);
     char *b = buffer_of(256);
     char *c = buffer_of(256);
@@ -424,8 +592,44 @@ TEST(kheap_damaged_registries_next_to_cached_buffers_are_reported)
     kheap_free(&heap, b);               /* AbC */
     damage_each_byte(a, word_of(b), "is damaged");  /* overrun by a */
     damage_each_byte(a, word_of(a), "is damaged");
+    CHECK_EQ(stat_of().cached_count, 1);
     kheap_free(&heap, a);
     kheap_free(&heap, c);
+    check_cached_empty();
+}
+
+/* To cache one, only its own registry is looked at; to merge it, those next to it, too. */
+TEST(kheap_damage_next_to_a_cached_buffer_is_found_when_it_is_merged)
+{
+    static const size_t overruns[] = { 0, 0x41414141, SIZE_MAX, 0x20202020, 2, 4, 0x110 };
+
+    new_cached_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *b = buffer_of(512);
+    char *wall = buffer_of(256);        /* ABW */
+
+    for (size_t i = 0; i < ARRAY_LENGTH(overruns); i++) {
+        size_t kept = *word_of(b);
+
+        damage_each_byte(a, word_of(a), "is damaged");
+        *word_of(b) = overruns[i];
+        kheap_free(&heap, a);           /* aBW */
+        size_t misuses = host_misuse_count();
+        CHECK_EQ(stat_of().cached_count, 1);
+        CHECK_EQ(stat_of().misuse_count, misuses);
+        CHECK_EQ(kheap_flush(&heap), 0);
+        CHECK_EQ(host_misuse_count(), misuses + 1);
+        CHECK(strstr(host_misuse_last(), "kheap_flush: the registry of the cached") != NULL);
+        CHECK(strstr(host_misuse_last(), "or one next to it, is damaged") != NULL);
+        CHECK_EQ(stat_of().cached_count, 1);
+        *word_of(b) = kept;
+        CHECK_OK(kheap_check(&heap));
+        CHECK_EQ(kheap_flush(&heap), 256);
+        CHECK(buffer_of(256) == a);
+    }
+    kheap_free(&heap, a);
+    kheap_free(&heap, b);
+    kheap_free(&heap, wall);
     check_cached_empty();
 }
 
@@ -577,7 +781,7 @@ TEST(kheap_log_shows_what_is_cached)
     kheap_log(&heap, 10);
     printk_set_output(output);
     CHECK(strstr(log_text, " 256 cached superbuffer\n") != NULL);
-    CHECK(strstr(log_text, "  1 cached: 256 bytes\n") != NULL);
+    CHECK(strstr(log_text, "  1 cached: 256 bytes; most taken at once 512\n") != NULL);
     CHECK(strstr(log_text, "  1 buffers: 256 bytes") != NULL);
     kheap_free(&heap, wall);
     check_cached_empty();
