@@ -399,8 +399,9 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
         if (answer != NULL) {
             __builtin_memcpy(answer, buffer, old < size ? old : size);
             free_any(heap, buffer);
-        } else if (size <= old) {
-            answer = buffer;    /* a cell longer than it need be */
+        } else if (size <= old || realloc_in_place(heap, buffer, old, size)) {
+            answer = buffer;    /* a cell longer than it need be; or all was merged now */
+            fresh(heap, buffer, old, usable(heap, buffer));
         }
     }
     unlock(heap, "krealloc", answer);
