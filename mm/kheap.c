@@ -305,7 +305,7 @@ void kheap_free_rest(kheap_t *heap, void *buffer)
     if (UNLIKELY(length == 0))
         free_slow(heap, buffer);
     else if (LIKELY(cache_put(heap, block, length)))
-        splock_unlock(&heap->lock);
+        unlock(heap, "kfree", NULL);    /* others may have been merged for it */
     else
         free_merge(heap, block, length);
 }
