@@ -172,14 +172,18 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
 static void dissolve(kheap_t *heap, kheap_slab_t *slab)
 {
     size_t page = heap->base + ((size_t)page_of(heap, slab) << PAGE_SHIFT);
+    bool found = heap->overwritten != 0;
 
+    look(heap, (void *)page, (void *)(page + PAGE_SIZE - REGISTRY));
+    if (!found && heap->overwritten != 0)
+        heap->overwritten_cached = heap->overwritten
+                                 - (heap->overwritten & PAGE_MASK) % slab->cell_size;
     unlist(heap, slab);
     heap->class[slab->class].slabs--;
     *slab = (kheap_slab_t){ 0 };
     heap->slabs--;
     heap->superbuffers--;
     heap->taken -= PAGE_SIZE;
-    look(heap, (void *)page, (void *)(page + PAGE_SIZE - REGISTRY));
     kheap_release(heap, page - REGISTRY, PAGE_SIZE, *block_word(page - REGISTRY));
 }
 

@@ -169,7 +169,8 @@ typedef struct kheap {
     gaptree_t tree;             /* (h) every gap but the tail */
     size_t overwritten;         /* (h) what a call found written to while it was free, until it
                                    reports that; 0: nothing */
-    size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
+    size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry, or
+                                   a cell of a slab that was merged */
     kheap_class_t class[KHEAP_CLASSES + 1];     /* (h) by the size of a cell / KHEAP_ALIGN */
     kheap_cache_t cache;        /* (h) */
 } kheap_t;
