@@ -133,15 +133,17 @@ bool kheap_slab_refill(kheap_t *heap, kheap_class_t *class)
 bool kheap_slab_due(kheap_t *heap, size_t number)
 {
     kheap_class_t *class = &heap->class[number];
+    bool impatient = class->patience == 0;
 
+    if (impatient)
+        class->patience = PATIENCE;
     if (class->cells == 0 || heap->slabs >= heap->most_slabs)
         return false;
     if (class->slabs != 0
         || heap->cache.of[length_for(number * KHEAP_ALIGN) / KHEAP_GRANULE].taken >= class->cells)
         return true;
-    if (class->patience != 0)
+    if (!impatient)
         return false;
-    class->patience = PATIENCE;
     if (!class->early
         && heap->early_classes >= EARLY_FIRST + (heap->slab_span >> (PAGE_SHIFT + EARLY_SHIFT)))
         return false;
