@@ -9,6 +9,7 @@ typedef struct heap_count {
     size_t taken;
     size_t superbuffers;
     size_t slabs;
+    size_t slabs_of[KHEAP_CLASSES + 1];
     size_t cells;           /* in use */
     size_t cell_bytes;
     size_t cached;
@@ -29,6 +30,8 @@ static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *c
         return "a slab is not a page";
     if (class == 0 || class > KHEAP_CLASSES || heap->class[class].cells == 0)
         return "a slab has cells of no size";
+    if (slab->first && !slab->open)
+        return "a slab is the first of a list that it is not in";
     if (slab->reciprocal != heap->class[class].reciprocal
         || slab->cell_size != class * KHEAP_ALIGN)
         return "the notes of a slab are damaged";
@@ -43,6 +46,7 @@ static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *c
         count->cell_bytes += count_bits(slab->used[i]) * slab->cell_size;
     }
     count->slabs++;
+    count->slabs_of[class]++;
     return NULL;
 }
 
@@ -188,24 +192,60 @@ static const char *check_list(const kheap_t *heap, size_t number, size_t *open)
     return NULL;
 }
 
+/* A class: what kheap_init computed, and its figures. */
+static const char *check_class(const kheap_t *heap, size_t number, const heap_count_t *count)
+{
+    const kheap_class_t *class = &heap->class[number];
+    size_t cells = (PAGE_SIZE - REGISTRY) / (number * KHEAP_ALIGN);
+
+    if ((class->cells != 0 && class->cells != cells)
+        || class->reciprocal != ((1u << RECIPROCAL_SHIFT) / KHEAP_ALIGN + number - 1) / number
+        || class->words != (cells + KHEAP_WORD_BITS - 1) / KHEAP_WORD_BITS
+        || class->last_word != SIZE_MAX >> (class->words * KHEAP_WORD_BITS - cells))
+        return "a class is not what it was made";
+    if (class->slabs != count->slabs_of[number])
+        return "a class has another number of slabs";
+    return NULL;
+}
+
+/* Has the heap no notes of a page that is no slab? */
+static bool no_notes(const kheap_slab_t *slab)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(slab->used); i++)
+        used |= slab->used[i];
+    return used == 0 && slab->next == 0 && slab->previous == 0 && slab->cell_size == 0
+        && slab->reciprocal == 0 && !slab->open && !slab->first;
+}
+
 /* => the slabs in the segment were counted, their notes are sound */
 static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
 {
     size_t noted = 0;
     size_t marked = 0;
     size_t open = 0;
+    size_t early = 0;
     size_t cells = count->cells;
     size_t cell_bytes = count->cell_bytes;
 
+    if (heap->slab != heap->segment->side
+        || heap->slab_span != (heap->slab != NULL ? heap->segment->length : 0))
+        return "the heap has notes of other pages than the segment's";
     for (size_t page = 0; page < heap->slab_span >> PAGE_SHIFT; page++) {
         noted += heap->slab[page].class != 0;
+        if (heap->slab[page].class == 0 && !no_notes(&heap->slab[page]))
+            return "a page that is no slab has notes";
         marked += heap->slab[page].open;
     }
     if (noted != count->slabs || heap->slabs != count->slabs)
         return "other slabs are noted than are in the segment";
     for (size_t i = 1; i <= KHEAP_CLASSES; i++) {
-        const char *wrong = check_list(heap, i, &open);
+        const char *wrong = check_class(heap, i, count);
 
+        if (wrong == NULL)
+            wrong = check_list(heap, i, &open);
+        early += heap->class[i].early;
         if (wrong != NULL)
             return wrong;
         cells += count_bits(heap->class[i].free);
@@ -213,6 +253,8 @@ static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
     }
     if (cells != heap->cells || cell_bytes != heap->cell_bytes)
         return "the figures of cells are wrong";
+    if (early != heap->early_classes)
+        return "another number of classes have had a slab early";
     return open != marked ? "a slab that should be listed is not" : NULL;
 }
 
