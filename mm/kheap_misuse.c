@@ -15,12 +15,13 @@ static void explain_cell(const kheap_t *heap, const char *call, size_t buffer, c
 {
     kheap_slab_t *slab = slab_of(heap, (void *)buffer);
     size_t cell_size = slab->class * KHEAP_ALIGN;
-    size_t inside = (buffer & PAGE_MASK) % cell_size;
-    void *cell = (void *)(buffer - inside);
+    size_t number = (buffer & PAGE_MASK) / cell_size;
+    size_t last = heap->class[slab->class].cells - 1u;
+    void *cell = (void *)((buffer & ~(size_t)PAGE_MASK)
+                          + (number < last ? number : last) * cell_size);
 
     format_text(text, size, "%s(%p): %s %p of %zu bytes", call, (void *)buffer,
-                (buffer & PAGE_MASK) / cell_size >= heap->class[slab->class].cells
-                ? "behind the last buffer of its page, before"
+                number > last ? "behind the last buffer of its page,"
                 : !cell_used(slab, cell) ? "free already: in the buffer"
                 : "inside the buffer", cell, cell_size);
 }
