@@ -119,7 +119,8 @@ static ALWAYS_INLINE void *take_any(kheap_t *heap, size_t length)
 /* A cell that is not at hand. => NULL: the class has none, and a slab is not due */
 static NOINLINE void *take_cell(kheap_t *heap, size_t class)
 {
-    bool found = kheap_slab_refill(heap, &heap->class[class])
+    bool found = heap->class[class].free != 0       /* kmalloc(0) */
+        || kheap_slab_refill(heap, &heap->class[class])
         || (kheap_slab_due(heap, class) && kheap_slab_create(heap, class));
 
     return found ? cell_take(&heap->class[class], class * KHEAP_ALIGN) : NULL;
