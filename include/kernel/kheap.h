@@ -194,7 +194,8 @@ typedef struct kheap_stat {
     size_t peak_taken;          /* the most that was used, cached and in slabs at once */
     size_t peak_segment;
     size_t misuse_count;
-    size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at */
+    size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at; what
+                                   a cell or a cached superbuffer answers may leave it */
     size_t most_visited_count;  /* the most that any did */
 } kheap_stat_t;
 
