@@ -1157,9 +1157,8 @@ static void check_buffer(size_t i, size_t align)
     paint(slots[i].buffer, slots[i].size, ++slots[i].seed + i);
 }
 
-static void random_step(size_t i, size_t most)
+static void random_step_of(size_t i, size_t size)
 {
-    size_t size = random_size(most);
     size_t kept = size < slots[i].size ? size : slots[i].size;
     size_t align = (size_t)16 << test_random_below(10);
 
@@ -1183,6 +1182,11 @@ static void random_step(size_t i, size_t most)
         slots[i].buffer = NULL;
         slots[i].size = 0;
     }
+}
+
+static void random_step(size_t i, size_t most)
+{
+    random_step_of(i, random_size(most));
 }
 
 static size_t log2_of(size_t value)

@@ -1,3 +1,4 @@
 /* The heap as the kernel builds it: NO_VOID, gap registries of four words. */
 #include "kheap_cases.h"
 #include "kheap_cache_cases.h"
+#include "kheap_slab_cases.h"
