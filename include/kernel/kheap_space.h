@@ -267,7 +267,7 @@ static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, si
             && !(word_sound(next, word, BLOCK_AFTER_FREE | BLOCK_SLAB, BLOCK_SLAB)
                  && kheap_is_slab(heap, next)))
             return false;
-        if ((word & BLOCK_LENGTH) > heap->end - next)
+        if (UNLIKELY((word & BLOCK_LENGTH) - 1 >= heap->end - next) && next != heap->end)
             return false;
         if (LIKELY((*block_word(block) & BLOCK_AFTER_FREE) == 0))
             return true;
