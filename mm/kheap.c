@@ -256,10 +256,10 @@ static bool free_superbuffer(kheap_t *heap, size_t block)
         return false;
     if (LIKELY(cache_put(heap, block, length)))
         return true;
-    if (UNLIKELY(!neighbours_sound(heap, block, length)))
-        return false;
-    merge_back(heap, block, length);
-    return true;
+    bool sound = neighbours_sound(heap, block, length);
+    if (LIKELY(sound))
+        merge_back(heap, block, length);
+    return sound;
 }
 
 static bool free_any(kheap_t *heap, void *buffer)

@@ -264,7 +264,8 @@ static const char *check_figures(const kheap_t *heap, const heap_count_t *count,
     size_t tail = heap->tail != NULL ? heap->tail->length : 0;
     size_t mapped = heap->end - heap->start;
 
-    if (segment->length != (mapped == 0 ? 0 : mapped + KHEAP_GRANULE))
+    if (segment->length != (mapped == 0 ? 0 : mapped + KHEAP_GRANULE)
+        || count->taken + count->void_bytes + count->gap_bytes != mapped)
         return "the segment's length is not the heap's";
     if (count->taken != heap->taken || count->superbuffers != heap->superbuffers)
         return "the figures of superbuffers are wrong";
@@ -272,8 +273,6 @@ static const char *check_figures(const kheap_t *heap, const heap_count_t *count,
         return "the figures of voids are wrong";
     if (count->gaps != heap->tree.gaps + (tail != 0) || count->gap_bytes != tree_bytes + tail)
         return "the trees hold other gaps than the segment";
-    if (count->taken + count->void_bytes + count->gap_bytes != mapped)
-        return "superbuffers, gaps and voids do not tile the segment";
     if (heap->peak_taken < heap->taken || heap->peak_segment < segment->length)
         return "a peak is below the present figure";
     return NULL;
