@@ -2,3 +2,4 @@
 #include "kheap_cases.h"
 #include "kheap_cache_cases.h"
 #include "kheap_slab_cases.h"
+#include "kheap_check_cases.h"
