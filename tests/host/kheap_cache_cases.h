@@ -247,6 +247,7 @@ TEST(kheap_cache_makes_room)
     kheap_free(&heap, small);                   /* one or two others go */
     CHECK(stat_of().cached_count + 1 >= count && stat_of().cached_count <= count);
     CHECK(stat_of().cached <= KHEAP_CACHED_BYTES);
+    CHECK_EQ(heap.cache.of[512 / KHEAP_GRANULE].count, 1);
     CHECK(stat_of().last_visited_count <= 12);
     CHECK_OK(kheap_check(&heap));
     CHECK(buffer_of(512) == small);
@@ -375,6 +376,31 @@ TEST(kheap_cache_is_not_all_merged_before_the_segment_grows)
         kheap_free(&heap, wall);
         check_cached_empty();
     }
+}
+
+/* Where there are gaps of many lengths, each that is merged is compared with some. */
+TEST(kheap_cache_merging_ends_where_it_looks_at_many_gaps)
+{
+    char *gap[8];
+    char *cached[8];
+    char *wall[2 * 8];
+
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < 8; i++) {
+        make_row(&gap[i], &wall[2 * i], 1, 2048 + i * 32);
+        make_row(&cached[i], &wall[2 * i + 1], 1, 2048 + i * 32);
+    }
+    free_all(gap, 8);
+    kheap_flush(&heap);
+    free_all(cached, 8);                        /* .WcW.WcW.WcW and so on */
+    CHECK_EQ(stat_of().cached_count, 8);
+    char *got = buffer_of(20 * PAGE_SIZE);
+    CHECK(stat_of().cached_count >= 4 && stat_of().cached_count < 8);
+    CHECK(stat_of().last_visited_count >= 4 && stat_of().last_visited_count <= 12);
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, got);
+    free_all(wall, 2 * 8);
+    check_cached_empty();
 }
 
 TEST(kheap_cache_is_merged_before_a_request_fails)

@@ -120,6 +120,8 @@ TEST(kheap_check_notices_damage_to_slabs)
     CHECK_NOTICES(class->free, class->free & (class->free - 1));
     CHECK_NOTICES(class->free, class->free | 1);        /* in use */
     CHECK_NOTICES(class->free, class->free | (size_t)1 << 17);
+    CHECK_NOTICES(class->free, (class->free & (class->free - 1)) | 1);  /* as many */
+    CHECK_NOTICES(class->free, (class->free & (class->free - 1)) | (size_t)1 << 17);
     CHECK_NOTICES(class->start, class->start + size);
     CHECK_NOTICES(class->start, class->start - PAGE_SIZE);
     CHECK_NOTICES(class->used, class->used + 1);

@@ -24,6 +24,7 @@ TEST(kheap_realloc_of_a_cell_stays_or_moves)
         CHECK(small != NULL && page_of(small) != page_of(cell));
         CHECK(painted(small, size, 1));
         CHECK_EQ(stat_of().cell_count, 0);
+        CHECK_EQ(slab_count(), 1);
         CHECK_EQ(stat_of().buffer_count, 1);
         CHECK_OK(kheap_check(&heap));
         kheap_free(&heap, small);
