@@ -166,6 +166,7 @@ static void crash_overrun(void)
 
     memset(buffer, 0xff, kmalloc_usable_size(buffer) + 4);
     kfree(buffer);
+    kheap_flush(&kernel_heap);      /* kfree may only have cached it */
 }
 
 static void crash_page_double_free(void)
@@ -235,7 +236,7 @@ static const struct way {
     { "double-free", crash_double_free },
     { "foreign-free", crash_foreign_free }, /* free what the heap never gave */
     { "inner-free", crash_inner_free },     /* free the middle of a buffer */
-    { "overrun", crash_overrun },           /* write past a buffer, then free it */
+    { "overrun", crash_overrun },           /* write past a buffer, then free and merge it */
     { "page-double-free", crash_page_double_free },
     { "page-foreign-free", crash_page_foreign_free },
     { "page-marker", crash_page_marker },   /* write to free pages */

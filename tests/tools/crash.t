@@ -74,8 +74,9 @@ my @ways = (
     { way => 'inner-free', says => ['panic: misuse of memory: kfree\(0xc\w+\): inside the buffer'],
       trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree',
                 'crash_inner_free'] },
-    { way => 'overrun', says => ['panic: misuse of memory: kfree.*a registry next to it is damaged'],
-      trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree', 'crash_overrun'] },
+    { way => 'overrun', says => ['panic: misuse of memory: kheap_flush: the registry of the cached'
+                                 . ' buffer .* or one next to it, is damaged'],
+      trace => ['panic', 'host_misuse', 'kheap_overwritten', 'kheap_flush', 'crash_overrun'] },
     { way => 'page-double-free', says => ['panic: misuse of memory: free of page 0x\w+: it is free'],
       trace => ['panic', 'host_misuse', 'physical_misuse', 'physical_free_for', 'free_physical_page',
                 'crash_page_double_free'] },
