@@ -166,6 +166,7 @@ static void crash_overrun(void)
 
     memset(buffer, 0xff, kmalloc_usable_size(buffer) + 4);
     kfree(buffer);
+    kheap_flush(&kernel_heap);      /* kfree may only have cached it */
 }
 
 /* A buffer of 112 bytes that ends its page, or begins it. */
@@ -317,7 +318,7 @@ static const struct way {
     { "double-free", crash_double_free },
     { "foreign-free", crash_foreign_free }, /* free what the heap never gave */
     { "inner-free", crash_inner_free },     /* free the middle of a buffer */
-    { "overrun", crash_overrun },           /* write past a buffer, then free it */
+    { "overrun", crash_overrun },           /* write past a buffer, then free and merge it */
     { "guard-past", crash_guard_past },     /* with guard=1: read past a buffer's end */
     { "guard-before", crash_guard_before }, /* ... before its start */
     { "guard-read-freed", crash_guard_read_freed },

@@ -36,8 +36,11 @@ static NOINLINE void *take(kheap_t *heap, size_t length)
         gap = find(heap, length);
     if (gap == NULL && kheap_grow(heap, length))
         gap = heap->tail;
-    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0) {
         gap = find(heap, length);
+        if (gap == NULL && kheap_grow(heap, length))    /* the tail may be longer now */
+            gap = heap->tail;
+    }
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
     size_t whole = gap->length;
@@ -64,16 +67,27 @@ static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t lengt
     return gap;
 }
 
+/* The tail, once an aligned buffer fits there. => NULL: no memory */
+static kernel_heap_gap_t *grow_aligned(kheap_t *heap, size_t align, size_t length)
+{
+    size_t lead = lead_for(heap->end - free_at_end(heap), align);
+
+    return kheap_grow(heap, length + lead) ? heap->tail : NULL;
+}
+
 void *kheap_take_aligned(kheap_t *heap, size_t align, size_t length)
 {
     kernel_heap_gap_t *gap = find_aligned(heap, align, length);
 
     if (gap == NULL && kheap_merge_some(heap, MERGE_COUNT, MERGE_VISITS))
         gap = find_aligned(heap, align, length);
-    if (gap == NULL && kheap_grow(heap, length + lead_for(heap->end - free_at_end(heap), align)))
-        gap = heap->tail;
-    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0)
+    if (gap == NULL)
+        gap = grow_aligned(heap, align, length);
+    if (UNLIKELY(gap == NULL) && kheap_merge_cached(heap) != 0) {
         gap = find_aligned(heap, align, length);
+        if (gap == NULL)        /* the tail may be longer now */
+            gap = grow_aligned(heap, align, length);
+    }
     if (gap == NULL || !gap_sound(heap, gap))
         return NULL;
 
@@ -287,10 +301,10 @@ static bool free_superbuffer(kheap_t *heap, size_t block)
         return false;
     if (cache_put(heap, block, length))
         return true;
-    if (UNLIKELY(!neighbours_sound(heap, block, length)))
-        return false;
-    merge_back(heap, block, length);
-    return true;
+    bool sound = neighbours_sound(heap, block, length);
+    if (LIKELY(sound))
+        merge_back(heap, block, length);
+    return sound;
 }
 
 static bool free_any(kheap_t *heap, void *buffer)
@@ -354,7 +368,7 @@ void kheap_free_rest(kheap_t *heap, void *buffer, size_t site)
     } else if (UNLIKELY(slab == NULL || slab->cell_size != 0 || !registry_sound(heap, buffer))) {
         free_slow(heap, buffer);
     } else if (LIKELY(cache_put(heap, block, block_length(block)))) {
-        splock_unlock(&heap->lock);
+        unlock(heap, "kfree", NULL);    /* others may have been merged for it */
     } else {
         free_merge(heap, block, block_length(block));
     }
@@ -455,8 +469,9 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
         if (answer != NULL) {
             __builtin_memcpy(answer, buffer, old < size ? old : size);
             free_any(heap, buffer);
-        } else if (size <= old) {
-            answer = buffer;    /* a cell longer than it need be */
+        } else if (size <= old || realloc_in_place(heap, buffer, old, size)) {
+            answer = buffer;    /* a cell longer than it need be; or all was merged now */
+            fresh(heap, buffer, old, usable(heap, buffer));
         }
     }
     unlock(heap, "krealloc", answer);

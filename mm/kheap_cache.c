@@ -24,9 +24,9 @@ size_t kheap_cached_count(const kheap_t *heap)
     return count;
 }
 
-bool kheap_is_cached(kheap_t *heap, size_t block, size_t length)
+bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length)
 {
-    const kheap_cached_t *same = cached_of(&heap->cache, length);
+    const kheap_cached_t *same = cached_of((kheap_cache_t *)&heap->cache, length);
 
     if (heap->level == KHEAP_FULL)
         return kheap_full_holds(heap, block);

@@ -11,6 +11,7 @@ typedef struct heap_count {
     size_t taken;
     size_t superbuffers;
     size_t slabs;
+    size_t slabs_of[KHEAP_CLASSES + 1];
     size_t cells;           /* in use */
     size_t cell_bytes;
     size_t cached;
@@ -31,6 +32,8 @@ static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *c
         return "a slab is not a page";
     if (class == 0 || class > KHEAP_CLASSES || heap->class[class].cells == 0)
         return "a slab has cells of no size";
+    if (slab->first && !slab->open)
+        return "a slab is the first of a list that it is not in";
     if (slab->reciprocal != heap->class[class].reciprocal
         || slab->cell_size % KHEAP_ALIGN != 0)
         return "the notes of a slab are damaged";
@@ -45,6 +48,7 @@ static const char *check_slab(const kheap_t *heap, size_t block, heap_count_t *c
         count->cell_bytes += count_bits(slab->used[i]) * slab->cell_size;
     }
     count->slabs++;
+    count->slabs_of[class]++;
     return NULL;
 }
 
@@ -199,24 +203,60 @@ static const char *check_list(const kheap_t *heap, size_t number, size_t *open)
     return NULL;
 }
 
+/* A class: what kheap_init computed, and its figures. */
+static const char *check_class(const kheap_t *heap, size_t number, const heap_count_t *count)
+{
+    const kheap_class_t *class = &heap->class[number];
+    size_t cells = (PAGE_SIZE - REGISTRY) / (number * KHEAP_ALIGN);
+
+    if ((class->cells != 0 && class->cells != cells)
+        || class->reciprocal * number * KHEAP_ALIGN - (1u << CELL_SHIFT) >= number * KHEAP_ALIGN
+        || class->words != (cells + KHEAP_WORD_BITS - 1) / KHEAP_WORD_BITS
+        || class->last_word != SIZE_MAX >> (class->words * KHEAP_WORD_BITS - cells))
+        return "a class is not what it was made";
+    if (class->slabs != count->slabs_of[number])
+        return "a class has another number of slabs";
+    return NULL;
+}
+
+/* Has the heap no notes of a page that is no slab? */
+static bool no_notes(const kheap_slab_t *slab)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(slab->used); i++)
+        used |= slab->used[i];
+    return used == 0 && slab->next == 0 && slab->previous == 0 && slab->cell_size == 0
+        && slab->reciprocal == 0 && !slab->open && !slab->first;
+}
+
 /* => the slabs in the segment were counted, their notes are sound */
 static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
 {
     size_t noted = 0;
     size_t marked = 0;
     size_t open = 0;
+    size_t early = 0;
     size_t cells = count->cells;
     size_t cell_bytes = count->cell_bytes;
 
+    if (heap->slab != heap->segment->side
+        || heap->slab_span != (heap->slab != NULL ? heap->segment->length : 0))
+        return "the heap has notes of other pages than the segment's";
     for (size_t page = 0; page < heap->slab_span >> PAGE_SHIFT; page++) {
         noted += heap->slab[page].cell_size != 0;
+        if (heap->slab[page].cell_size == 0 && !no_notes(&heap->slab[page]))
+            return "a page that is no slab has notes";
         marked += heap->slab[page].open;
     }
     if (noted != count->slabs || heap->slabs != count->slabs)
         return "other slabs are noted than are in the segment";
     for (size_t i = 1; i <= KHEAP_CLASSES; i++) {
-        const char *wrong = check_list(heap, i, &open);
+        const char *wrong = check_class(heap, i, count);
 
+        if (wrong == NULL)
+            wrong = check_list(heap, i, &open);
+        early += heap->class[i].early;
         if (wrong != NULL)
             return wrong;
         cells += count_bits(heap->class[i].free);
@@ -224,6 +264,8 @@ static const char *check_slabs(const kheap_t *heap, const heap_count_t *count)
     }
     if (cells != heap->cells || cell_bytes != heap->cell_bytes)
         return "the figures of cells are wrong";
+    if (early != heap->early_classes)
+        return "another number of classes have had a slab early";
     return open != marked ? "a slab that should be listed is not" : NULL;
 }
 
@@ -233,7 +275,8 @@ static const char *check_figures(const kheap_t *heap, const heap_count_t *count,
     size_t tail = heap->tail != NULL ? heap->tail->length : 0;
     size_t mapped = heap->end - heap->start;
 
-    if (segment->length != (mapped == 0 ? 0 : mapped + KHEAP_GRANULE))
+    if (segment->length != (mapped == 0 ? 0 : mapped + KHEAP_GRANULE)
+        || count->taken + count->void_bytes + count->gap_bytes != mapped)
         return "the segment's length is not the heap's";
     if (count->taken != heap->taken || count->superbuffers != heap->superbuffers)
         return "the figures of superbuffers are wrong";
@@ -241,8 +284,6 @@ static const char *check_figures(const kheap_t *heap, const heap_count_t *count,
         return "the figures of voids are wrong";
     if (count->gaps != heap->tree.gaps + (tail != 0) || count->gap_bytes != tree_bytes + tail)
         return "the trees hold other gaps than the segment";
-    if (count->taken + count->void_bytes + count->gap_bytes != mapped)
-        return "superbuffers, gaps and voids do not tile the segment";
     if (heap->peak_taken < heap->taken || heap->peak_segment < segment->length)
         return "a peak is below the present figure";
     return NULL;

@@ -12,11 +12,12 @@ static void explain_cell(kheap_report_t *report, const kheap_t *heap, const khea
                          size_t buffer)
 {
     size_t number = (buffer & PAGE_MASK) / slab->cell_size;
-    void *cell = (void *)((buffer & ~(size_t)PAGE_MASK) + number * slab->cell_size);
+    size_t last = heap->class[class_number(slab)].cells - 1u;
+    void *cell = (void *)((buffer & ~(size_t)PAGE_MASK)
+                          + (number < last ? number : last) * slab->cell_size);
 
     kheap_report_add(report, "%s %p of %u bytes",
-                     number >= heap->class[class_number(slab)].cells
-                     ? "behind the last buffer of its page, before"
+                     number > last ? "behind the last buffer of its page,"
                      : !cell_used(slab, cell) ? "free already: in the buffer"
                      : "inside the buffer", cell, slab->cell_size);
 }

@@ -30,14 +30,6 @@ static void add_site(kheap_report_t *report, const char *what, size_t site)
     kheap_report_add(report, "%s%s", what, symbol);
 }
 
-/* Do the heap's notes have a slab here? */
-static bool noted(const kheap_t *heap, size_t block)
-{
-    const kheap_slab_t *slab = slab_of(heap, (void *)(block + REGISTRY));
-
-    return (block + REGISTRY) % PAGE_SIZE == 0 && slab != NULL && slab->cell_size != 0;
-}
-
 /* What is here. => block: not the end of the segment */
 static kheap_place_t place_at(const kheap_t *heap, size_t block)
 {
@@ -52,9 +44,10 @@ static kheap_place_t place_at(const kheap_t *heap, size_t block)
         place.free = true;
         return place;
     }
-    place.slab = noted(heap, block);
-    if (used && length - 1 < heap->end - block
-        && superbuffer_sound(block, word & ~(place.slab ? BLOCK_SLAB : BLOCK_CACHED)))
+    place.slab = kheap_is_slab(heap, block);
+    place.freed = place.freed && kheap_is_cached(heap, block, length);
+    size_t marks = (place.slab ? BLOCK_SLAB : 0) | (place.freed ? BLOCK_CACHED : 0);
+    if (used && length - 1 < heap->end - block && superbuffer_sound(block, word ^ marks))
         place.length = length;
     place.size = place.length - REGISTRY;
     if (heap->level != KHEAP_FULL)

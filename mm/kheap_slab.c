@@ -38,6 +38,13 @@ void kheap_slab_init(kheap_t *heap)
     }
 }
 
+bool kheap_is_slab(const kheap_t *heap, size_t block)
+{
+    const kheap_slab_t *slab = slab_of(heap, buffer_of(block));
+
+    return slab != NULL && slab->cell_size != 0 && (size_t)buffer_of(block) % PAGE_SIZE == 0;
+}
+
 static uint32_t page_of(const kheap_t *heap, const kheap_slab_t *slab)
 {
     return (uint32_t)(slab - heap->slab);
@@ -133,15 +140,17 @@ bool kheap_slab_refill(kheap_t *heap, kheap_class_t *class)
 bool kheap_slab_due(kheap_t *heap, size_t number)
 {
     kheap_class_t *class = &heap->class[number];
+    bool impatient = class->patience == 0;
 
+    if (impatient)
+        class->patience = PATIENCE;
     if (class->cells == 0 || heap->slabs >= heap->most_slabs)
         return false;
     if (class->slabs != 0
         || heap->cache.of[length_for(number * KHEAP_ALIGN) / KHEAP_GRANULE].taken >= class->cells)
         return true;
-    if (class->patience != 0)
+    if (!impatient)
         return false;
-    class->patience = PATIENCE;
     if (!class->early
         && heap->early_classes >= EARLY_FIRST + (heap->slab_span >> (PAGE_SHIFT + EARLY_SHIFT)))
         return false;
@@ -171,14 +180,18 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
 static void dissolve(kheap_t *heap, kheap_slab_t *slab)
 {
     size_t page = heap->base + ((size_t)page_of(heap, slab) << PAGE_SHIFT);
+    bool found = heap->overwritten != 0;
 
+    look(heap, (void *)page, (void *)(page + PAGE_SIZE - REGISTRY));
+    if (!found && heap->overwritten != 0)
+        heap->overwritten_cached = heap->overwritten
+                                 - (heap->overwritten & PAGE_MASK) % slab->cell_size;
     unlist(heap, slab);
     heap->class[class_number(slab)].slabs--;
     *slab = (kheap_slab_t){ 0 };
     heap->slabs--;
     heap->superbuffers--;
     heap->taken -= PAGE_SIZE;
-    look(heap, (void *)page, (void *)(page + PAGE_SIZE - REGISTRY));
     kheap_release(heap, page - REGISTRY, PAGE_SIZE, *block_word(page - REGISTRY));
 }
 

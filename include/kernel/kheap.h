@@ -232,7 +232,8 @@ typedef struct kheap {
     gaptree_t tree;             /* (h) every gap but the tail */
     size_t overwritten;         /* (h) what a call found written to while it was free, until it
                                    reports that; 0: nothing */
-    size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry */
+    size_t overwritten_cached;  /* (h) the buffer, if that was a cached one or its registry, or
+                                   a cell of a slab that was merged */
     kheap_class_t class[KHEAP_CLASSES + 1];     /* (h) by the size of a cell / KHEAP_ALIGN */
     kheap_cache_t cache;        /* (h) */
     struct kheap_guard *guard;  /* (c) once set: see kheap_guard.h; NULL: no guard mode */
@@ -263,7 +264,8 @@ typedef struct kheap_stat {
     size_t peak_taken;          /* the most that was used, cached and in slabs at once */
     size_t peak_segment;
     size_t misuse_count;
-    size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at */
+    size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at; what
+                                   a cell or a cached superbuffer answers may leave it */
     size_t most_visited_count;  /* the most that any did */
 } kheap_stat_t;
 

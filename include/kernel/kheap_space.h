@@ -254,6 +254,9 @@ static ALWAYS_INLINE size_t length_here(const kheap_t *heap, size_t block, size_
     return sound && length <= left ? length : 0;
 }
 
+/* Do the heap's notes say that the superbuffer here is a slab? */
+bool kheap_is_slab(const kheap_t *heap, size_t block);
+
 /* Are the words around a superbuffer sound, which merging it will use? */
 static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, size_t length)
 {
@@ -265,8 +268,11 @@ static ALWAYS_INLINE bool neighbours_sound(const kheap_t *heap, size_t block, si
         return false;
     size_t word = *block_word(next);
     if (LIKELY((word & BLOCK_SUPERBUFFER) != 0)) {
-        if (!word_sound(next, word, BLOCK_AFTER_FREE, 0)
-            || (word & BLOCK_LENGTH) > heap->end - next)
+        if (UNLIKELY(!word_sound(next, word, BLOCK_AFTER_FREE | BLOCK_SLAB, 0))
+            && !(word_sound(next, word, BLOCK_AFTER_FREE | BLOCK_SLAB, BLOCK_SLAB)
+                 && kheap_is_slab(heap, next)))
+            return false;
+        if (UNLIKELY((word & BLOCK_LENGTH) - 1 >= heap->end - next) && next != heap->end)
             return false;
         if (LIKELY((*block_word(block) & BLOCK_AFTER_FREE) == 0))
             return true;
@@ -363,7 +369,7 @@ static ALWAYS_INLINE void *cache_take(kheap_t *heap, size_t length)
 size_t kheap_cached_count(const kheap_t *heap);
 
 /* Is this superbuffer in the cache, if its length is `length`? => at most KHEAP_CACHED_COUNT */
-bool kheap_is_cached(kheap_t *heap, size_t block, size_t length);
+bool kheap_is_cached(const kheap_t *heap, size_t block, size_t length);
 
 /* Merge all that is cached. => the bytes; what is damaged stays and is heap->overwritten */
 size_t kheap_merge_cached(kheap_t *heap);

@@ -291,6 +291,14 @@ static const char *compare_with(const account_t *before)
 
 /* ---- what must hold at any time */
 
+/* The frames of the kernel segment: its pages, and the heap's notes of them. */
+static size_t segment_frames(void)
+{
+    size_t pages = kernel_segment.length / PAGE_SIZE;
+
+    return pages + (pages * SEGMENT_SIDE + PAGE_MASK) / PAGE_SIZE;
+}
+
 const char *fake_machine_check(void)
 {
     const char *trouble = NULL;
@@ -305,8 +313,8 @@ const char *fake_machine_check(void)
     if (trouble == NULL && machine.level >= FAKE_HEAP)
         trouble = kheap_check(&kernel_heap);
     if (trouble == NULL && machine.level >= FAKE_HEAP &&
-        kernel_segment.length != physical_figures()->owner[OWNER_HEAP] * PAGE_SIZE)
-        trouble = "the heap's frames are not as many as its segment is long";
+        segment_frames() != physical_figures()->owner[OWNER_HEAP])
+        trouble = "the heap's frames are not as many as its segment and notes are long";
     return trouble;
 }
 

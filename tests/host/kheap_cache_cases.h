@@ -1,13 +1,13 @@
 /*
  * The tests of the heap's cache, for every way it can be built: included after
- * kheap_cases.h, whose other tests are of a heap without one.
+ * kheap_segment_cases.h, whose tests are of a heap without one.
  */
 #ifndef KHEAP_CACHE_CASES_H
 #define KHEAP_CACHE_CASES_H
 
 #include <kernel/errno.h>
 
-#include "kheap_cases.h"
+#include "kheap_segment_cases.h"
 
 #define COUNT KHEAP_CACHED_COUNT
 
@@ -135,21 +135,136 @@ TEST(kheap_cache_holds_so_many_bytes)
     }
 }
 
-TEST(kheap_cache_is_for_short_ones)
+TEST(kheap_cache_takes_longer_ones_too)
 {
-    new_cached_heap(LIMIT);
-    char *kib = kheap_alloc(&heap, KIB);
-    char *wall = buffer_of(SMALLEST);
-    char *longer = buffer_of(KHEAP_CACHED_LENGTH + KHEAP_GRANULE);
-    char *last = buffer_of(SMALLEST);
+    static const size_t lengths[] = { KHEAP_CACHED_LENGTH, KHEAP_CACHED_LENGTH + KHEAP_GRANULE,
+                                      1600, 5 * KIB, 20 * KIB };
+    char *buffer[ARRAY_LENGTH(lengths)];
+    char *wall[ARRAY_LENGTH(lengths)];
+    size_t bytes = 0;
 
-    kheap_free(&heap, kib);
-    CHECK_EQ(stat_of().cached_count, 1);
-    kheap_free(&heap, longer);
-    CHECK_EQ(stat_of().cached_count, 1);
-    CHECK(kheap_alloc(&heap, KIB) == kib);
-    kheap_free(&heap, kib);
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++)
+        make_row(&buffer[i], &wall[i], 1, lengths[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        kheap_free(&heap, buffer[i]);
+        bytes += lengths[i];
+        CHECK_EQ(stat_of().cached_count, i + 1);
+        CHECK_EQ(stat_of().cached, bytes);
+    }
+    CHECK_OK(kheap_check(&heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        CHECK(buffer_of(lengths[i]) == buffer[i]);
+    }
+    CHECK_EQ(stat_of().cached_count, 0);
+    CHECK_OK(kheap_check(&heap));
+    free_all(buffer, ARRAY_LENGTH(buffer));
+    free_all(wall, ARRAY_LENGTH(wall));
+    check_cached_empty();
+}
+
+/* A length from 1.5 KiB on that has its place in the table where this one has. */
+static size_t rival_of(size_t length)
+{
+    char *holder = buffer_of(length);
+    char *wall = buffer_of(SMALLEST);
+    size_t rival = 1536;
+    size_t gaps;
+
+    kheap_free(&heap, holder);
+    for (;; rival += KHEAP_GRANULE) {
+        if (rival == length)
+            continue;
+        char *other = buffer_of(rival);
+        gaps = stat_of().cached_count;
+        kheap_free(&heap, other);
+        if (stat_of().cached_count == gaps)
+            break;
+        kheap_flush(&heap);
+        kheap_free(&heap, buffer_of(length));
+    }
+    kheap_flush(&heap);
     kheap_free(&heap, wall);
+    kheap_flush(&heap);
+    return rival;
+}
+
+TEST(kheap_cache_place_of_a_longer_one_is_contested)
+{
+    char *held[4];
+    char *wall[4];
+    char *other[5];
+
+    new_cached_heap(LIMIT);
+    size_t rival = rival_of(2048);
+    CHECK_EQ(stat_of().cached_count, 0);
+    make_row(held, wall, 3, 2048);
+    for (size_t i = 0; i < 5; i++)
+        other[i] = buffer_of(rival);
+    wall[3] = buffer_of(SMALLEST);
+
+    free_all(held, 3);                          /* held: 3 */
+    kheap_free(&heap, other[0]);                /* the first time it is just merged */
+    CHECK_EQ(stat_of().cached, 3 * 2048);
+    CHECK(buffer_of(2048) == held[2]);
+    kheap_free(&heap, held[2]);                 /* used meanwhile: the next is the first again */
+    kheap_free(&heap, other[1]);
+    CHECK_EQ(stat_of().cached, 3 * 2048);
+    kheap_free(&heap, other[2]);                /* nor the second time in a row: not for one of 3 */
+    CHECK_EQ(stat_of().cached, 3 * 2048);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(2048) == held[2]);          /* the last one freed */
+    CHECK(buffer_of(2048) == held[1]);
+    CHECK(buffer_of(2048) == held[0]);
+    kheap_free(&heap, held[1]);                 /* held: 1 */
+    kheap_free(&heap, other[3]);
+    CHECK_EQ(stat_of().cached, 2048);
+    kheap_free(&heap, other[4]);                /* the last one goes: the place is free */
+    CHECK_EQ(stat_of().cached, rival);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(rival) == other[4]);
+    kheap_free(&heap, other[4]);
+    kheap_free(&heap, held[2]);
+    kheap_free(&heap, held[0]);
+    free_all(wall, 4);
+    check_cached_empty();
+}
+
+TEST(kheap_cache_makes_room)
+{
+    char *buffer[2 * COUNT];
+    char *wall[2 * COUNT];
+
+    new_cached_heap(LIMIT);
+    char *small = buffer_of(512);
+    char *large = buffer_of(10 * KIB);
+    char *last = buffer_of(SMALLEST);
+    make_row(buffer, wall, COUNT, 1024);
+    make_row(buffer + COUNT, wall + COUNT, COUNT, 992);
+    free_all(buffer, ARRAY_LENGTH(buffer));
+    kheap_free(&heap, buffer_of(KHEAP_CACHED_BYTES - COUNT * (1024 + 992)));
+    CHECK_EQ(stat_of().cached, KHEAP_CACHED_BYTES);
+
+    size_t count = stat_of().cached_count;
+    for (size_t i = 0; heap.cache.of[512 / KHEAP_GRANULE].count == 0; i++) {
+        CHECK(i < ARRAY_LENGTH(heap.cache.of));         /* a few places are looked at each time */
+        if (i != 0)
+            small = buffer_of(512);
+        kheap_free(&heap, small);               /* another one goes, or else it is merged */
+        CHECK(stat_of().cached <= KHEAP_CACHED_BYTES);
+    }
+    CHECK_EQ(stat_of().cached_count, count);
+    CHECK_EQ(heap.cache.of[512 / KHEAP_GRANULE].count, 1);
+    CHECK(stat_of().last_visited_count <= 12);
+    CHECK_OK(kheap_check(&heap));
+    CHECK(buffer_of(512) == small);
+    kheap_free(&heap, small);
+
+    count = stat_of().cached_count;
+    kheap_free(&heap, large);                   /* for more than a quarter, none goes */
+    CHECK_EQ(stat_of().cached_count, count);
+    CHECK_OK(kheap_check(&heap));
+    free_all(wall, ARRAY_LENGTH(wall));
     kheap_free(&heap, last);
     check_cached_empty();
 }
@@ -202,17 +317,21 @@ TEST(kheap_flush_merges_all)
     check_cached_empty();
 }
 
-/* A heap of one page of superbuffers that are all cached, and some in use: CCCCCCCCSSSS */
-static char *new_heap_of_cached(char **wall, size_t limit)
+/*
+ * A heap of superbuffers that are all cached, each `step` longer than the one before, and
+ * one in use behind them: CCCCCCCCSSSS
+ */
+static char *new_heap_of_cached(char **wall, size_t limit, size_t length, size_t step,
+                                size_t count)
 {
-    char *buffer[8];
+    char *buffer[COUNT];
 
     new_cached_heap(limit);
-    for (size_t i = 0; i < 8; i++)
-        buffer[i] = buffer_of(512);
+    for (size_t i = 0; i < count; i++)
+        buffer[i] = buffer_of(length + i * step);
     *wall = buffer_of(stat_of().tail);
-    free_all(buffer, 8);
-    CHECK_EQ(stat_of().cached_count, 8);
+    free_all(buffer, count);
+    CHECK_EQ(stat_of().cached_count, count);
     CHECK_EQ(stat_of().gap_count, 0);
     return buffer[0];
 }
@@ -222,14 +341,14 @@ TEST(kheap_cache_is_merged_before_the_segment_grows)
     char *wall;
 
     for (size_t kind = 0; kind < 3; kind++) {
-        char *first = new_heap_of_cached(&wall, LIMIT);
+        char *first = new_heap_of_cached(&wall, LIMIT, 96, 32, 4);     /* 576 bytes */
         size_t extensions = fake.extend_count;
-        char *got = kind == 0 ? buffer_of(4096)
-                  : kind == 1 ? kheap_memalign(&heap, 1024, 2048)
-                  : kheap_realloc(&heap, buffer_of(512), size_for(7 * 512));
+        char *got = kind == 0 ? buffer_of(576)
+                  : kind == 1 ? kheap_memalign(&heap, 256, 250)
+                  : kheap_realloc(&heap, buffer_of(96), size_for(480));
 
         CHECK_EQ(fake.extend_count, extensions);
-        CHECK(got >= first && got < first + 4096);
+        CHECK(got >= first && got < first + 576);
         CHECK_OK(kheap_check(&heap));
         kheap_free(&heap, got);
         kheap_free(&heap, wall);
@@ -237,22 +356,102 @@ TEST(kheap_cache_is_merged_before_the_segment_grows)
     }
 }
 
+/* A call merges a few, and less where that looks at many gaps; then the segment grows. */
+TEST(kheap_cache_is_not_all_merged_before_the_segment_grows)
+{
+    static const size_t of[][2] = { { 96, 0 }, { 32, 32 }, { 1088, 64 } };
+    char *wall;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(of); i++) {
+        size_t length = SMALLEST + of[i][0];
+        size_t step = of[i][1];
+        size_t bytes = COUNT * length + step * (COUNT * (COUNT - 1) / 2);
+        char *first = new_heap_of_cached(&wall, LIMIT, length, step, COUNT);
+        size_t extensions = fake.extend_count;
+        char *got = buffer_of(bytes);
+
+        CHECK(got > wall);              /* ........CCCCSSSSGGGGGGGGGGGG */
+        CHECK_EQ(fake.extend_count, extensions + 1);
+        CHECK(stat_of().cached_count < COUNT);
+        CHECK(stat_of().cached_count >= COUNT - 8);
+        CHECK(stat_of().last_visited_count <= 12);
+        CHECK_OK(kheap_check(&heap));
+        kheap_flush(&heap);
+        CHECK(buffer_of(bytes) == first);
+        kheap_free(&heap, first);
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
+}
+
+/* Where there are gaps of many lengths, each that is merged is compared with some. */
+TEST(kheap_cache_merging_ends_where_it_looks_at_many_gaps)
+{
+    char *gap[8];
+    char *cached[8];
+    char *wall[2 * 8];
+
+    new_cached_heap(LIMIT);
+    for (size_t i = 0; i < 8; i++) {
+        make_row(&gap[i], &wall[2 * i], 1, 2048 + i * 32);
+        make_row(&cached[i], &wall[2 * i + 1], 1, 2048 + i * 32);
+    }
+    free_all(gap, 8);
+    kheap_flush(&heap);
+    free_all(cached, 8);                        /* .WcW.WcW.WcW and so on */
+    CHECK_EQ(stat_of().cached_count, 8);
+    char *got = buffer_of(20 * PAGE_SIZE);
+    CHECK(stat_of().cached_count >= 4 && stat_of().cached_count < 8);
+    CHECK(stat_of().last_visited_count >= 4 && stat_of().last_visited_count <= 12);
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, got);
+    free_all(wall, 2 * 8);
+    check_cached_empty();
+}
+
 TEST(kheap_cache_is_merged_before_a_request_fails)
 {
     char *wall;
 
-    char *first = new_heap_of_cached(&wall, 5 * PAGE_SIZE);
-    fake.most_pages = 1;
-    CHECK_EQ(fake.segment.length % PAGE_SIZE, 0);
-    char *got = buffer_of(4096);
-    CHECK(got == first);
-    kheap_stat_t before = stat_of();
-    CHECK(kheap_alloc(&heap, 5 * PAGE_SIZE) == NULL);
-    CHECK_EQ(stat_of().used, before.used);
-    CHECK_OK(kheap_check(&heap));
-    kheap_free(&heap, got);
-    kheap_free(&heap, wall);
-    check_cached_empty();
+    for (size_t kind = 0; kind < 3; kind++) {
+        char *first = new_heap_of_cached(&wall, 4 * PAGE_SIZE, 512, 0, COUNT);
+        char *got = kind == 0 ? buffer_of(COUNT * 512)
+                  : kind == 1 ? kheap_memalign(&heap, 64, (COUNT - 1) * 512)
+                  : kheap_realloc(&heap, buffer_of(512), size_for((COUNT - 1) * 512));
+
+        CHECK(got >= first && got < first + 512);
+        kheap_stat_t before = stat_of();
+        CHECK(kheap_alloc(&heap, 4 * PAGE_SIZE) == NULL);
+        CHECK(kheap_memalign(&heap, PAGE_SIZE, 4 * PAGE_SIZE) == NULL);
+        CHECK_EQ(stat_of().used, before.used);
+        CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
+}
+
+/* What is merged may be the end of the segment, which then need not grow so much. */
+TEST(kheap_segment_grows_after_all_was_merged)
+{
+    for (size_t kind = 0; kind < 2; kind++) {
+        char *buffer[COUNT];
+
+        new_cached_heap(5 * PAGE_SIZE);
+        char *wall = buffer_of(4 * PAGE_SIZE - KHEAP_GRANULE - COUNT * 256);
+        for (size_t i = 0; i < COUNT; i++)
+            buffer[i] = buffer_of(256);
+        CHECK_EQ(stat_of().tail, 0);
+        free_all(buffer, COUNT);                /* WWWWcccccccccccc, and room for a page */
+        char *got = kind == 0 ? buffer_of(COUNT * 256 + PAGE_SIZE)
+                  : kheap_memalign(&heap, 64, COUNT * 256 + PAGE_SIZE - 128);
+        CHECK(got >= buffer[0] && got < buffer[1]);
+        CHECK_OK(kheap_check(&heap));
+        kheap_free(&heap, got);
+        kheap_free(&heap, wall);
+        check_cached_empty();
+    }
 }
 
 TEST(kheap_trim_merges_what_is_cached)
@@ -324,8 +523,8 @@ TEST(kheap_realloc_over_what_is_cached)
     kheap_free(&heap, e);                                   /* AAAAAAAeW */
     CHECK_EQ(stat_of().cached_count, 1);
     moved = kheap_realloc(&heap, a, size_for(512 + 256 + 2048 + 128 + 256));
-    CHECK(moved != NULL && moved != a);                     /* .......eWAAAA: it would not do */
-    CHECK_EQ(stat_of().cached_count, 1);
+    CHECK(moved != NULL && moved != a);                     /* aaaaaaaeWAAAA: it would not do */
+    CHECK_EQ(stat_of().cached_count, 2);
     CHECK(painted(moved, size_for(512), 4));
     CHECK_OK(kheap_check(&heap));
     kheap_free(&heap, moved);
@@ -376,228 +575,6 @@ TEST(kheap_realloc_moves_into_and_out_of_the_cache)
     kheap_free(&heap, d);
     kheap_free(&heap, wall);
     check_cached_empty();
-}
-
-/* --- Misuse --- */
-
-TEST(kheap_cached_buffers_are_freed_already)
-{
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(128);
-    char *wall = buffer_of(128);
-
-    kheap_free(&heap, a);
-    kheap_stat_t before = stat_of();
-    CHECK_EQ(before.cached_count, 1);
-    kheap_free(&heap, a);
-    CHECK_MISUSE(&before, "free already: in the cached buffer");
-    before = stat_of();
-    CHECK(kheap_realloc(&heap, a, 10) == NULL);
-    CHECK_MISUSE(&before, "krealloc");
-    before = stat_of();
-    CHECK_EQ(kheap_usable_size(&heap, a), 0);
-    CHECK_MISUSE(&before, "kmalloc_usable_size");
-    for (size_t i = 1; i < 128 - WORD; i++) {
-        before = stat_of();
-        kheap_free(&heap, a + i);
-        CHECK_MISUSE(&before, "free already: in the cached buffer");
-    }
-    for (size_t i = 1; i < 128 - WORD; i++) {
-        before = stat_of();
-        kheap_free(&heap, wall + i);
-        CHECK_MISUSE(&before, "inside the buffer");
-    }
-    CHECK_OK(kheap_check(&heap));
-    CHECK(buffer_of(128) == a);
-    kheap_free(&heap, wall);
-    kheap_free(&heap, a);
-    check_cached_empty();
-}
-
-TEST(kheap_damaged_registries_next_to_cached_buffers_are_reported)
-{
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(256);
-    char *b = buffer_of(256);
-    char *c = buffer_of(256);
-
-    kheap_free(&heap, b);               /* AbC */
-    damage_each_byte(a, word_of(b), "is damaged");  /* overrun by a */
-    damage_each_byte(a, word_of(a), "is damaged");
-    kheap_free(&heap, a);
-    kheap_free(&heap, c);
-    check_cached_empty();
-}
-
-TEST(kheap_damaged_cached_buffers_stay)
-{
-    static const size_t overruns[] = { 0, 0x41414141, SIZE_MAX, 0x20202020, 1, 2, 4, 0x110 };
-    const size_t check_bit = ~(SIZE_MAX >> 1);
-
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(256);
-    char *b = buffer_of(256);
-    char *wall = buffer_of(256);        /* ABW */
-
-    for (size_t i = 0; i <= ARRAY_LENGTH(overruns); i++) {
-        kheap_free(&heap, a);
-        kheap_free(&heap, b);           /* abW: its turn comes, and another buffer is found */
-        size_t kept = *word_of(b);
-        size_t misuses = stat_of().misuse_count;
-        *word_of(b) = i < ARRAY_LENGTH(overruns) ? overruns[i] : kept ^ check_bit;
-        char *other = buffer_of(256);
-        CHECK(other != NULL && other != b && other != a);
-        CHECK_EQ(stat_of().misuse_count, misuses + 1);
-        CHECK(strstr(host_misuse_last(), "kmalloc: the registry of the cached buffer") != NULL);
-        CHECK_EQ(stat_of().cached_count, 2);
-
-        CHECK_EQ(kheap_flush(&heap), 0);        /* a cannot be merged either, next to it */
-        CHECK_EQ(stat_of().misuse_count, misuses + 2);
-        CHECK_EQ(host_misuse_count(), misuses + 2);
-        CHECK(strstr(host_misuse_last(), "kheap_flush: the registry of the cached") != NULL);
-        CHECK_EQ(stat_of().cached_count, 2);
-        CHECK(kheap_check(&heap) != NULL);
-        *word_of(b) = kept;
-        CHECK_OK(kheap_check(&heap));
-        CHECK(buffer_of(256) == b);
-        CHECK(buffer_of(256) == a);
-        kheap_free(&heap, other);
-        kheap_flush(&heap);
-    }
-    kheap_free(&heap, a);
-    kheap_free(&heap, b);
-    kheap_free(&heap, wall);
-    check_cached_empty();
-}
-
-/* --- Writes to what is cached, which debug builds find --- */
-
-TEST(kheap_fills_what_is_cached)
-{
-    if (!FILLS)
-        test_skip("not a debug build");
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(512);
-    paint(a, size_for(512), 1);
-    kheap_free(&heap, a);
-    CHECK(all_bytes(a, 0xdd, size_for(512)));
-    CHECK(buffer_of(512) == a);
-    CHECK(all_bytes(a, 0xcc, size_for(512)));
-    CHECK_EQ(stat_of().misuse_count, 0);
-    kheap_free(&heap, a);
-    check_cached_empty();
-}
-
-TEST(kheap_write_to_a_cached_buffer_is_reported)
-{
-    static const size_t bytes[] = { 0, 7, 100, 512 - WORD - 1 };
-
-    if (!FILLS)
-        test_skip("not a debug build");
-    new_cached_heap(LIMIT);
-    char *before = buffer_of(256);
-    char *a = buffer_of(512);
-    char *wall = buffer_of(256);
-
-    for (size_t i = 0; i < ARRAY_LENGTH(bytes); i++) {
-        kheap_free(&heap, a);
-        a[bytes[i]] = 1;
-        CHECK(buffer_of(512) == a);
-        check_reported_write("kmalloc: ", a, a + bytes[i]);
-
-        for (size_t kind = 0; kind < 4; kind++) {
-            kheap_free(&heap, a);
-            a[bytes[i]] = 1;
-            if (kind == 0)
-                kheap_flush(&heap);
-            else if (kind == 1)
-                kheap_trim(&heap, 0);
-            else if (kind == 2)
-                kheap_tune(&heap, KHEAP_TUNE_CACHE_COUNT, COUNT);
-            else
-                CHECK(kheap_realloc(&heap, before, size_for(384)) == before);
-            static const char *const call[] = { "kheap_flush: the cached ",
-                "kheap_trim: the cached ", "kheap_tune: the cached ", "krealloc: the cached " };
-            check_reported_write(call[kind], a, a + bytes[i]);
-            CHECK(kheap_realloc(&heap, before, size_for(256)) == before);
-            kheap_flush(&heap);
-            CHECK(buffer_of(512) == a);
-            CHECK(all_bytes(a, 0xcc, size_for(512)));
-        }
-    }
-    CHECK_EQ(stat_of().misuse_count, 5 * ARRAY_LENGTH(bytes));
-    kheap_free(&heap, before);
-    kheap_free(&heap, a);
-    kheap_free(&heap, wall);
-    check_cached_empty();
-}
-
-/* --- The checker, the log --- */
-
-TEST(kheap_check_notices_damage_to_the_cache)
-{
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(256);
-    char *b = buffer_of(256);
-    char *c = buffer_of(512);
-    char *wall = buffer_of(256);
-    kheap_cached_t *same = &heap.cache.of[256 / KHEAP_GRANULE];
-
-    kheap_free(&heap, a);
-    kheap_free(&heap, c);
-    CHECK_OK(kheap_check(&heap));
-    CHECK_NOTICES(heap.taken, heap.taken + 16);
-    CHECK_NOTICES(heap.cached, heap.cached + 16);
-    CHECK_NOTICES(same->length, same->length + KHEAP_GRANULE);
-    CHECK_NOTICES(heap.cache.most_bytes, (size_t)767);
-    CHECK_NOTICES(heap.cache.most_count, (size_t)0);
-    CHECK_NOTICES(same->count, (size_t)0);
-    CHECK_NOTICES(same->count, (size_t)2);
-    CHECK_NOTICES(same->block[0], (size_t)word_of(b));
-    CHECK_NOTICES(same->block[0], (size_t)word_of(c));
-    CHECK_NOTICES(*word_of(a), *word_of(a) ^ 8);        /* in use, and in the cache */
-    CHECK_NOTICES(*word_of(b), *word_of(b) ^ 8);        /* cached, and not in the cache */
-    CHECK_NOTICES(*word_of(a), *word_of(a) ^ 2);
-    same->block[1] = same->block[0];                    /* twice the same */
-    CHECK_NOTICES(same->count, (size_t)2);
-    kheap_free(&heap, b);
-    kheap_free(&heap, wall);
-    check_cached_empty();
-}
-
-TEST(kheap_log_shows_what_is_cached)
-{
-    new_cached_heap(LIMIT);
-    char *a = buffer_of(256);
-    char *wall = buffer_of(256);
-
-    kheap_free(&heap, a);
-    log_length = 0;
-    printk_output_t *output = printk_set_output(keep_text);
-    kheap_log(&heap, 10);
-    printk_set_output(output);
-    CHECK(strstr(log_text, " 256 cached superbuffer\n") != NULL);
-    CHECK(strstr(log_text, "  1 cached: 256 bytes\n") != NULL);
-    CHECK(strstr(log_text, "  1 buffers: 256 bytes") != NULL);
-    kheap_free(&heap, wall);
-    check_cached_empty();
-}
-
-/* --- Random operations against a model --- */
-
-TEST(kheap_cache_random_operations)
-{
-    random_operations(LIMIT, 4000, test_steps(100000), true);
-}
-
-TEST(kheap_cache_random_operations_with_small_sizes)
-{
-    random_operations(LIMIT, 600, test_steps(100000) / 2, true);
-}
-
-TEST(kheap_cache_random_operations_in_too_little_memory)
-{
-    random_operations(128 * KIB, 8000, test_steps(100000) / 5, true);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #include <kernel/errno.h>
 #include <kernel/kheap_full.h>
 
-#include "kheap_cases.h"
+#include "kheap_check_cases.h"
 #include "kheap_cache_cases.h"
 
 #define SITE_A ((size_t)0x1111)
@@ -532,9 +532,9 @@ TEST(kheap_full_grows_only_over_a_sound_end)
 TEST(kheap_full_merges_only_into_sound_trees)
 {
     new_full_heap(LIMIT);
-    char *gap = full_of(2100);
+    char *gap = full_of(8300);     /* lengths of one trie */
     full_of(10);
-    char *other = full_of(2140);
+    char *other = full_of(8340);
     full_of(10);
     kheap_free(&heap, gap);
     CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_QUARANTINE_COUNT, 0), 0);

@@ -294,3 +294,35 @@ TEST(gaptree_check_notices_damage)
     root->child[0] = left;
     check_tree();
 }
+
+/* A tree of nodes only, so that no ring is found damaged before them. */
+TEST(gaptree_check_notices_damage_to_nodes)
+{
+    size_t bytes;
+
+    new_tree();
+    for (size_t i = 0; i < 12; i++)
+        insert(i, 0, 8192 + i * 16);
+    size_t end = model.base + ARENA;
+    gap_node_t *root = model.tree.root[24];
+    gap_node_t *low = root->child[0];
+    kernel_heap_large_gap_t *gap = CONTAINER_OF(root, kernel_heap_large_gap_t, by_length);
+
+    CHECK(low != NULL);
+    CHECK_NOTICES(root->key, root->key + 512);          /* of this trie, and not its length */
+    CHECK_NOTICES(root->key, (size_t)16384);            /* of another trie */
+    CHECK_NOTICES(low->key, (size_t)9100);              /* of the right side */
+    CHECK_NOTICES(model.tree.gaps, (size_t)11);
+    CHECK_NOTICES(model.tree.gaps, (size_t)1);
+    CHECK_NOTICES(gap->gap.length, gap->gap.length + 16);
+    CHECK_NOTICES(gap->by_addr.key, gap->by_addr.key + 1);
+    CHECK_OK(gaptree_check(&model.tree, end, &bytes));
+
+    gap_node_t kept = *low;                             /* round and round */
+    low->child[0] = low->child[1] = low;
+    for (size_t i = 0; i < 12; i++)
+        gaptree_holds(&model.tree, end, model.gap[i]);
+    CHECK(gaptree_check(&model.tree, end, &bytes) != NULL);
+    *low = kept;
+    check_tree();
+}

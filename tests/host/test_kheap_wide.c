@@ -1,4 +1,7 @@
 /* The heap that keeps voids, with gap registries as large as the documents': voids everywhere. */
-#include "kheap_cases.h"
-#include "kheap_cache_cases.h"
+#include "kheap_segment_cases.h"
+#include "kheap_cache_damage_cases.h"
+#include "kheap_slab_realloc_cases.h"
+#include "kheap_slab_damage_cases.h"
+#include "kheap_damage_cases.h"
 #include "kheap_full_cases.h"

@@ -150,10 +150,96 @@ TEST(kernel_part_segment_extends_wholly_or_not)
         CHECK_EQ(segment.length, 0);
         CHECK_EQ(physical_figures()->free, free);
         CHECK(faults(probe_read(segment.base), segment.base, 0));
+        CHECK(faults(probe_read((size_t)segment.side), (size_t)segment.side, 0));
     }
     CHECK_EQ(segment.extend(&segment, 16 * MIB / PAGE_SIZE + 1), -ENOMEM);
     CHECK_EQ(segment.extend(&segment, SIZE_MAX), -ENOMEM);
     CHECK_EQ(physical_figures()->free, free);
+}
+
+/* How many bytes from here on are not `value`. */
+static size_t others(size_t vaddr, size_t length, uint8_t value)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < length; i++)
+        count += ((const uint8_t *)vaddr)[i] != value;
+    return count;
+}
+
+enum { NOTED = PAGE_SIZE / SEGMENT_SIDE };      /* pages of the segment that a page notes */
+
+/* The heap's notes: a page of them comes with the first page that it has room for. */
+TEST(kernel_part_segment_notes_come_and_go)
+{
+    segment_t segment = scratch_segment();
+    size_t side = (size_t)segment.side;
+
+    CHECK_EQ(segment.extend(&segment, 2 * NOTED), 0);   /* its tables exist from now on */
+    segment.shrink(&segment, 2 * NOTED);
+    size_t free = physical_figures()->free;
+    size_t heap = physical_figures()->owner[OWNER_HEAP];
+
+    CHECK_EQ(segment.extend(&segment, 3), 0);
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap + 3 + 1);
+    CHECK_EQ(others(side, PAGE_SIZE, 0), 0);
+    CHECK(faults(probe_read(side + PAGE_SIZE), side + PAGE_SIZE, 0));
+    memset((void *)side, 0xa5, PAGE_SIZE);
+    CHECK_EQ(segment.extend(&segment, NOTED - 3), 0);   /* what is there stays as it is */
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap + NOTED + 1);
+    CHECK_EQ(others(side, PAGE_SIZE, 0xa5), 0);
+    CHECK(faults(probe_read(side + PAGE_SIZE), side + PAGE_SIZE, 0));
+
+    for (size_t round = 0; round < 3; round++) {
+        CHECK_EQ(segment.extend(&segment, 1), 0);
+        CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap + NOTED + 1 + 2);
+        CHECK_EQ(others(side, PAGE_SIZE, 0xa5), 0);
+        CHECK_EQ(others(side + PAGE_SIZE, PAGE_SIZE, 0), 0);
+        CHECK(faults(probe_read(side + 2 * PAGE_SIZE), side + 2 * PAGE_SIZE, 0));
+        memset((void *)(side + PAGE_SIZE), 0xa5, PAGE_SIZE);
+        segment.shrink(&segment, 1);
+        CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap + NOTED + 1);
+        CHECK(faults(probe_read(side + PAGE_SIZE), side + PAGE_SIZE, 0));
+    }
+    segment.shrink(&segment, NOTED - 1);
+    CHECK_EQ(others(side, PAGE_SIZE, 0xa5), 0);
+    segment.shrink(&segment, 1);
+    CHECK(faults(probe_read(side), side, 0));
+    CHECK_EQ(segment.extend(&segment, 2 * NOTED), 0);   /* both pages at once */
+    CHECK_EQ(others(side, 2 * PAGE_SIZE, 0), 0);
+    segment.shrink(&segment, 2 * NOTED);
+    CHECK(faults(probe_read(side), side, 0));
+    CHECK(faults(probe_read(side + PAGE_SIZE), side + PAGE_SIZE, 0));
+    CHECK_EQ(physical_figures()->free, free);
+    CHECK_EQ(physical_figures()->owner[OWNER_HEAP], heap);
+    CHECK_OK(pagetable_check());
+}
+
+TEST(kernel_part_segment_without_a_page_for_notes)
+{
+    segment_t segment = scratch_segment();
+    size_t side = (size_t)segment.side;
+    size_t end = segment.base + NOTED * PAGE_SIZE;
+
+    CHECK_EQ(segment.extend(&segment, 3 * NOTED), 0);   /* its tables exist from now on */
+    segment.shrink(&segment, 2 * NOTED);
+    memset((void *)side, 0xa5, PAGE_SIZE);
+    size_t free = physical_figures()->free;
+    for (size_t n = 1; n <= 4; n++) {       /* two pages of notes, two pages */
+        physical_fail_after(n);
+        int err = segment.extend(&segment, n == 4 ? 2 * NOTED : NOTED + 1);
+        physical_fail_after(0);
+        CHECK_EQ(err, -ENOMEM);
+        CHECK_EQ(segment.length, NOTED * PAGE_SIZE);
+        CHECK_EQ(physical_figures()->free, free);
+        CHECK(faults(probe_read(side + PAGE_SIZE), side + PAGE_SIZE, 0));
+        CHECK(faults(probe_read(side + 2 * PAGE_SIZE), side + 2 * PAGE_SIZE, 0));
+        CHECK(faults(probe_read(end), end, 0));
+        CHECK_EQ(others(side, PAGE_SIZE, 0xa5), 0);
+    }
+    segment.shrink(&segment, NOTED);
+    CHECK(faults(probe_read(side), side, 0));
+    CHECK_OK(pagetable_check());
 }
 
 /* ---- what must not be there */

@@ -75,8 +75,6 @@ my @ways = (
     { way => 'inner-free', says => ['panic: misuse of memory: kfree\(0xc\w+\): inside the buffer'],
       trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree',
                 'crash_inner_free'] },
-    { way => 'overrun', says => ['panic: misuse of memory: kfree.*a registry next to it is damaged'],
-      trace => ['panic', 'host_misuse', 'kheap_misuse', 'kheap_free', 'kfree', 'crash_overrun'] },
     { way => 'guard-past', trap => 1, paging => ['2level', 'pae'], words => 'guard=1',
       says => ['panic: page fault in the kernel', 'tried to read address 0xdf\w+\.',
                "This is a read 1 byte past the end of $guarded\\."],
@@ -130,6 +128,9 @@ my @ways = (
                'panic: crash=overflow did not crash'], trace => ['panic'] },
     { way => 'overflow', name => 'overflow, basic',
       says => ['panic: crash=overflow did not crash'], trace => ['panic'] },
+    { way => 'overrun', says => ['panic: misuse of memory: kheap_flush: the registry of the cached'
+                                 . ' buffer .* or one next to it, is damaged'],
+      trace => ['panic', 'host_misuse', 'kheap_overwritten', 'kheap_flush', 'crash_overrun'] },
     { way => 'page-double-free', says => ['panic: misuse of memory: free of page 0x\w+: it is free'],
       trace => ['panic', 'host_misuse', 'physical_misuse', 'physical_free_for', 'free_physical_page',
                 'crash_page_double_free'] },
