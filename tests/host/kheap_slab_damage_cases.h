@@ -118,6 +118,9 @@ TEST(kheap_check_notices_damage_to_slabs)
     CHECK_NOTICES(class_for(800)->reciprocal, 1u);      /* of one without slabs, too */
     CHECK_NOTICES(class_for(800)->cells, 4u);
     CHECK_NOTICES(class_for(800)->slabs, 1u);
+    CHECK_NOTICES(class_for(800)->words, 2u);
+    CHECK_NOTICES(class_for(800)->last_word, (size_t)1);
+    CHECK_NOTICES(class_for(800)->first, class->first);
     CHECK_NOTICES(class_for(800)->first, page);
     CHECK_NOTICES(class_for(800)->last, page);
     CHECK_NOTICES(class_for(800)->free, 1u);
@@ -172,6 +175,9 @@ TEST(kheap_check_notices_damage_to_slabs)
         CHECK_NOTICES(*word_of(slab), *word_of(slab) ^ 8);  /* cached */
     }
     CHECK_NOTICES(*word_of(other + PAGE_SIZE), *word_of(other + PAGE_SIZE) ^ 4);
+    char *aligned = kheap_memalign(&heap, PAGE_SIZE, 100);
+    CHECK_NOTICES(*word_of(aligned), *word_of(aligned) ^ 4);    /* a slab is a page */
+    kheap_free(&heap, aligned);
 
     CHECK_NOTICES(none->used[1], 1u);                   /* of a page that is no slab */
     CHECK_NOTICES(none->next, 1u);
