@@ -2,13 +2,13 @@
  * The two trees over the gaps of one kernel heap.
  *
  *  length tree    lengths below 1 KiB: one ring for each length, a bitmap says
- *                 which rings have gaps. Above: eight bitwise tries for each
+ *                 which rings have gaps. Above: 32 bitwise tries for each
  *                 doubling of the length, the bitmap says which are not empty.
  *  addr tree      one bitwise trie over the gaps of a page and more.
  *
  *  bitmap  0 0 1 0 ... 1 | 0 1 0 0 ...
  *              |       |     |
- *             32     1008   1152..1279          gaps in the addr tree too, from
+ *             32     1008   1056..1087          gaps in the addr tree too, from
  *              o       o     o                  4096 bytes on
  *              o             |\
  *         rings of equals    o o  tries: a node is a gap, its path from the
@@ -27,7 +27,7 @@
  * with the lower of its first gap and each new one (one comparison).
  *
  * Cost: below 1 KiB O(1). Above, the depth of a trie is at most the number of
- * length bits it tells apart: log2(length) - 7 levels, 17 for 16 MiB, and no
+ * length bits it tells apart: log2(length) - 9 levels, 15 for 16 MiB, and no
  * more than the gaps in it; the addr tree's is log2(segment / PAGE_SIZE). With
  * lengths that were not chosen to hurt, both are about log2(gaps). `visited`
  * counts the gaps whose key was looked at.

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define TRIE_OF_8192 ((13u - GAPTREE_EXACT_BITS) << GAPTREE_SPLIT_BITS)
 #define ARENA   (256u * MIB)
 #define CELL    (128u * KIB)    /* one gap lies somewhere in each, or none */
 #define CELLS   (ARENA / CELL)
@@ -259,7 +260,7 @@ TEST(gaptree_check_notices_damage)
     for (size_t i = 0; i < 40; i++)
         insert(i, 0, i % 2 == 0 ? 512 : 8192 + i % 3 * 64);
     kernel_heap_gap_t *small = model.gap[0];
-    kernel_heap_gap_t *equal = CONTAINER_OF(CONTAINER_OF(model.tree.root[24],
+    kernel_heap_gap_t *equal = CONTAINER_OF(CONTAINER_OF(model.tree.root[TRIE_OF_8192],
         kernel_heap_large_gap_t, by_length)->gap.equals.next, kernel_heap_gap_t, equals);
     gap_node_t *root = model.tree.addr_root;
 
@@ -267,7 +268,7 @@ TEST(gaptree_check_notices_damage)
     CHECK_NOTICES(model.tree.gaps, model.tree.gaps + 1);
     CHECK_NOTICES(model.tree.map[0], model.tree.map[0] ^ 4);
     CHECK_NOTICES(model.tree.map[GAPTREE_MAP_WORDS - 1], ~(size_t)0);
-    CHECK_NOTICES(model.tree.root[24], NULL);
+    CHECK_NOTICES(model.tree.root[TRIE_OF_8192], NULL);
     CHECK_NOTICES(small->length, (size_t)528);
     CHECK_NOTICES(small->equals.previous, &small->equals);
     CHECK_NOTICES(equal->length, (size_t)8000);
@@ -281,7 +282,7 @@ TEST(gaptree_check_notices_damage)
         CHECK_NOTICES(small->equals.previous, (gap_ring_t *)wild[i]);
         CHECK_NOTICES(equal->equals.next, (gap_ring_t *)wild[i]);
         CHECK_NOTICES(root->child[0], (gap_node_t *)wild[i]);
-        CHECK_NOTICES(model.tree.root[24], (gap_node_t *)wild[i]);
+        CHECK_NOTICES(model.tree.root[TRIE_OF_8192], (gap_node_t *)wild[i]);
     }
     gap_ring_t links = small->equals;
     small->equals.previous = (gap_ring_t *)wild[1];
@@ -304,14 +305,14 @@ TEST(gaptree_check_notices_damage_to_nodes)
     for (size_t i = 0; i < 12; i++)
         insert(i, 0, 8192 + i * 16);
     size_t end = model.base + ARENA;
-    gap_node_t *root = model.tree.root[24];
+    gap_node_t *root = model.tree.root[TRIE_OF_8192];
     gap_node_t *low = root->child[0];
     kernel_heap_large_gap_t *gap = CONTAINER_OF(root, kernel_heap_large_gap_t, by_length);
 
     CHECK(low != NULL);
-    CHECK_NOTICES(root->key, root->key + 512);          /* of this trie, and not its length */
+    CHECK_NOTICES(root->key, root->key + 8);            /* of this trie, and not its length */
     CHECK_NOTICES(root->key, (size_t)16384);            /* of another trie */
-    CHECK_NOTICES(low->key, (size_t)9100);              /* of the right side */
+    CHECK_NOTICES(low->key, (size_t)8192 + 200);        /* of the right side */
     CHECK_NOTICES(model.tree.gaps, (size_t)11);
     CHECK_NOTICES(model.tree.gaps, (size_t)1);
     CHECK_NOTICES(gap->gap.length, gap->gap.length + 16);

@@ -150,17 +150,17 @@ TEST(heap_contains_misuse)
 
     if (level == NULL || memmem(level, length, "contain", 7) == NULL)
         test_skip("the kernel ends at the first misuse: boot with heap=full,contain");
-    char *buffer = kmalloc(100);
-    char *wall = kmalloc(100);
-    char *end = buffer + kmalloc_usable_size(buffer);
-    char kept = *end;
+    char *buffer = kmalloc(2000);       /* no cell */
+    char *wall = kmalloc(2000);
+    char *before_it = buffer - 1;       /* its registry, or header */
+    char kept = *before_it;
     kheap_stat(&kernel_heap, &before);
 
     kfree(buffer + 16);
     kfree(&before);
-    *end ^= 0x55;
+    *before_it ^= 0x55;
     kfree(buffer);
-    *end = kept;
+    *before_it = kept;
     kheap_stat(&kernel_heap, &after);
     CHECK_EQ(after.misuse_count, before.misuse_count + 3);
     CHECK_EQ(after.buffer_count, before.buffer_count);
