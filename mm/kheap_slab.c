@@ -177,11 +177,26 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
     return kheap_slab_refill(heap, class);
 }
 
+/* Can this slab be merged: are its registry and the words around it sound? */
+static bool slab_sound(const kheap_t *heap, size_t block)
+{
+    return KHEAP_LEVEL == 0
+        || (word_sound(block, *block_word(block), ~BLOCK_CHECK & ~BLOCK_LENGTH & ~BLOCK_AFTER_FREE,
+                       BLOCK_SUPERBUFFER | BLOCK_SLAB)
+            && block_length(block) == PAGE_SIZE && neighbours_sound(heap, block, PAGE_SIZE));
+}
+
+/* Merge a slab without a cell in use. => what is damaged stays, and is heap->overwritten */
 static void dissolve(kheap_t *heap, kheap_slab_t *slab)
 {
     size_t page = heap->base + ((size_t)page_of(heap, slab) << PAGE_SHIFT);
     bool found = heap->overwritten != 0;
 
+    if (!slab_sound(heap, page - REGISTRY)) {
+        heap->overwritten = page - REGISTRY;
+        heap->overwritten_cached = page;
+        return;
+    }
     look(heap, (void *)page, (void *)(page + PAGE_SIZE - REGISTRY));
     if (!found && heap->overwritten != 0)
         heap->overwritten_cached = heap->overwritten
