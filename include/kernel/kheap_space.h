@@ -244,7 +244,7 @@ static ALWAYS_INLINE size_t length_here(const kheap_t *heap, size_t block, size_
     size_t left = heap->end - block;
 
     if (KHEAP_LEVEL == 0)
-        return *block_word(block) & BLOCK_LENGTH;
+        return block == 0 - REGISTRY ? 0 : block_length(block);     /* kfree(NULL) is no bug */
     if ((block + REGISTRY) % KHEAP_ALIGN != 0 || left - 1 >= heap->end - heap->start)
         return 0;
     size_t word = *block_word(block);

@@ -1,14 +1,33 @@
 /* The catalogue of bugs for a release build of the heap, at the levels it can have. */
-#include "kheap_bugs.h"
+#include "kheap_bugs_run.h"
 
 TEST(kheap_bugs_at_level_basic)
 {
-    run_level(KHEAP_BASIC);
+    run_column(COLUMN_BASIC);
 }
 
 TEST(kheap_bugs_at_level_full)
 {
-    run_level(KHEAP_FULL);
+    run_column(COLUMN_FULL);
+}
+
+/* The scene of the bugs in cells: four neighbours, the next one never given out. */
+TEST(kheap_bugs_have_cells)
+{
+    fake_segment_destroy(&memory);
+    kheap_init(&bugged, fake_segment_init(&memory, LIMIT));
+    cells();
+    const kheap_slab_t *slab = slab_of(&bugged, b);
+    const size_t length = align_up(SIZE, KHEAP_ALIGN);
+    CHECK_EQ(slab->cell_size, length);
+    CHECK_EQ(b - left, length);
+    CHECK_EQ(right - b, length);
+    CHECK_EQ(wall - right, length);
+    CHECK(page_of(left) == page_of(wall + 4 * length));     /* the last of those */
+    CHECK(cell_used(slab, wall));
+    for (size_t i = 1; i <= 4; i++)
+        CHECK(!cell_used(slab, wall + i * length));
+    fake_segment_destroy(&memory);
 }
 
 /* A header that its own sum approves of is compared with its registry all the same. */
