@@ -181,7 +181,7 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
 static bool slab_sound(const kheap_t *heap, size_t block)
 {
     return KHEAP_LEVEL == 0
-        || (word_sound(block, *block_word(block), ~BLOCK_CHECK & ~BLOCK_LENGTH & ~BLOCK_AFTER_FREE,
+        || (word_sound(block, *block_word(block), BLOCK_SUPERBUFFER | BLOCK_SLAB | BLOCK_CACHED,
                        BLOCK_SUPERBUFFER | BLOCK_SLAB)
             && block_length(block) == PAGE_SIZE && neighbours_sound(heap, block, PAGE_SIZE));
 }
