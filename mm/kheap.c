@@ -169,7 +169,9 @@ static NOINLINE void *alloc_empty(kheap_t *heap)
     heap->tree.visited = 0;
     void *buffer = take_buffer(heap, 1);
 
-    return hand_out(heap, buffer, usable(heap, buffer));
+    fresh(heap, buffer, 0, usable(heap, buffer));
+    unlock(heap, "kmalloc", buffer);
+    return buffer;
 }
 
 /*
@@ -191,7 +193,9 @@ static NOINLINE void *alloc_detour(kheap_t *heap, size_t size, size_t site)
     heap->tree.visited = 0;
     buffer = take_buffer(heap, size);
     kheap_slab_put_down(heap);
-    return hand_out(heap, buffer, usable(heap, buffer));
+    fresh(heap, buffer, 0, usable(heap, buffer));
+    unlock(heap, "kmalloc", buffer);
+    return buffer;
 }
 
 void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site)
@@ -272,8 +276,7 @@ static void merge_back(kheap_t *heap, size_t block, size_t length)
         merge(heap, block, length, before, after, true);
     } else {
         kheap_release(heap, block, length, flags);
-        if (heap->tail != NULL && heap->tail->length > heap->trim_above)
-            kheap_give_back(heap, heap->trim_above >> 2);
+        kheap_give_back_more(heap);
     }
 }
 
@@ -319,11 +322,13 @@ static bool free_any(kheap_t *heap, void *buffer)
 static NOINLINE void free_slow(kheap_t *heap, void *buffer)
 {
     heap->tree.visited = 0;
-    if (LIKELY(free_any(heap, buffer)))
-        unlock(heap, "kfree", NULL);
-    else if (buffer == NULL)
+    if (buffer == NULL)
         splock_unlock(&heap->lock);
-    else if (heap->guard == NULL || !kheap_guard_free(heap, buffer))
+    else if (heap->guard != NULL && kheap_guard_free(heap, buffer))
+        return;
+    else if (LIKELY(free_any(heap, buffer)))
+        unlock(heap, "kfree", NULL);
+    else
         kheap_misuse(heap, "kfree", buffer);
 }
 
@@ -341,8 +346,8 @@ static NOINLINE void free_merge(kheap_t *heap, size_t block, size_t length)
 /*
  * Is this what the registry of a superbuffer in use looks like?
  *
- * => buffer: in the segment. 22 check bits vouch for the length on a 64-bit machine, 4 do
- *    not; kheap_cache_room and free_merge look at it again
+ * => buffer: in the segment. 22 check bits vouch for the length on a 64-bit machine. The 4
+ *    of a 32-bit one let some damage pass, as docs/heap.md says
  */
 static ALWAYS_INLINE bool registry_sound(const kheap_t *heap, const void *buffer)
 {

@@ -119,15 +119,15 @@ bool kheap_cache_room(kheap_t *heap, size_t length)
     return false;
 }
 
-/* Take a superbuffer out of the middle of the table and merge it. */
-static void merge_from_table(kheap_t *heap, size_t block, size_t length)
+/* Take a superbuffer out of the middle of the table and merge it. => false: it is damaged */
+static bool merge_from_table(kheap_t *heap, size_t block, size_t length)
 {
     kheap_cached_t *same = cached_of(&heap->cache, length);
     size_t i = 0;
 
     while (same->block[i] != block)
         i++;
-    merge_number(heap, same, i);
+    return merge_number(heap, same, i);
 }
 
 /* The length of the cached superbuffer here. => 0: there is none, or it is damaged */
@@ -156,7 +156,8 @@ void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length)
         size_t step = free_here(at);
 
         if (step == 0) {
-            merge_from_table(heap, at, block_length(at));
+            if (!merge_from_table(heap, at, block_length(at)))
+                return;
             at = block + old;       /* one gap now, up to what was merged and further */
         } else {
             at += step;

@@ -73,23 +73,6 @@ static bool can_put(kheap_t *heap, size_t block, size_t length)
     return link == NULL;
 }
 
-/* Are the end of the segment and the tail or the void before it sound? */
-static bool tail_sound(const kheap_t *heap)
-{
-    size_t end = heap->end;
-
-    if (end == heap->start)
-        return true;
-    size_t word = *block_word(end);
-    size_t before = (word & BLOCK_AFTER_FREE) != 0 ? *block_length_before(end) : 0;
-    if ((word & ~BLOCK_AFTER_FREE) != superbuffer_word(end, 0))
-        return false;
-    if (heap->tail != NULL)
-        return before == end - (size_t)heap->tail && heap->tail->length == before;
-    return before == 0
-        || (before < SMALLEST && *block_word(end - before) == (before | BLOCK_VOID));
-}
-
 /* What must lie before a superbuffer there for its buffer to be aligned. */
 static size_t lead_for(size_t block, size_t align)
 {
@@ -121,7 +104,7 @@ static kernel_heap_gap_t *find(kheap_t *heap, size_t align, size_t length)
 
     if (gap != NULL && gap->length < length + lead_for((size_t)gap, align))
         gap = best(heap, length + align - KHEAP_ALIGN);
-    if (gap == NULL && tail != NULL && tail_sound(heap)
+    if (gap == NULL && tail != NULL && kheap_end_sound(heap)
         && tail->length >= length + lead_for((size_t)tail, align))
         gap = tail;
     if (gap == NULL)
@@ -137,7 +120,7 @@ static bool grow(kheap_t *heap, size_t length)
 {
     size_t old = heap->end;
 
-    if (!tail_sound(heap)) {
+    if (!kheap_end_sound(heap)) {
         note(heap, heap->tail != NULL ? (size_t)heap->tail : old, 0, KHEAP_GAP);
         return false;
     }
@@ -249,8 +232,7 @@ static void retire(kheap_t *heap, size_t block)
     bool room = full->count < full->most_count && heap->cached <= full->most_bytes;
     if ((room || !release(heap, block)) && full->count < KHEAP_QUARANTINE_COUNT)
         push(full, block);
-    if (heap->tail != NULL && tail_sound(heap) && heap->tail->length > heap->trim_above)
-        kheap_give_back(heap, heap->trim_above >> 2);
+    kheap_give_back_more(heap);
 }
 
 size_t kheap_full_merge(kheap_t *heap)
@@ -424,6 +406,7 @@ int kheap_full_tune(kheap_t *heap, kheap_tunable_t tunable, size_t value)
         full->secret = value;
     if (tunable == KHEAP_TUNE_LEVEL) {
         heap->level = value;
+        full->damage = KHEAP_BYTE;
         heap->detour = value == KHEAP_FULL || heap->guard != NULL;
         fill_all(heap);
     }

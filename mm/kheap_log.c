@@ -6,6 +6,16 @@
 
 #include <kernel/printk.h>
 
+/* Rounded up. => part is no more than `whole`, which may be 0 */
+static size_t thousandths(size_t part, size_t whole)
+{
+    while (whole > SIZE_MAX / 1001) {
+        part >>= 1;
+        whole >>= 1;
+    }
+    return whole == 0 ? 0 : (part * 1000 + whole - 1) / whole;
+}
+
 void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
 {
     splock_lock(&heap->lock);
@@ -40,7 +50,7 @@ void kheap_stat(kheap_t *heap, kheap_stat_t *stat)
         .gap_count = heap->tree.gaps + (tail != 0),
         .void_count = heap->voids,
         .internal = heap->cached + slab_bytes - cell_bytes + superbuffers * REGISTRY,
-        .external = free == 0 ? 0 : 1000 - largest / (free / 1000 + 1),
+        .external = thousandths(free - largest, free),
         .peak_taken = heap->peak_taken,
         .peak_segment = heap->peak_segment,
         .misuse_count = heap->misuses,

@@ -75,7 +75,10 @@ static void explain_overwritten(kheap_report_t *report, const kheap_t *heap, con
     size_t cached = heap->overwritten_cached;
 
     kheap_report_add(report, "%s: ", call);
-    if (cached > at)
+    if (at == heap->end)
+        kheap_report_add(report, "the end of the segment, %p, or what is before it is damaged",
+                         (void *)at);
+    else if (cached > at)
         kheap_report_add(report, "the registry of the %s buffer %p, or one next to it, is damaged",
                          kind, (void *)cached);
     else if (cached != 0)

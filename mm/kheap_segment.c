@@ -37,9 +37,38 @@ static void adopt(kheap_t *heap, size_t length)
         heap->peak_segment = length;
 }
 
+bool kheap_end_sound(const kheap_t *heap)
+{
+    size_t end = heap->end;
+
+    if (end == heap->start)
+        return true;
+    size_t word = *block_word(end);
+    size_t before = (word & BLOCK_AFTER_FREE) != 0 ? *block_length_before(end) : 0;
+    if ((word & ~BLOCK_AFTER_FREE) != superbuffer_word(end, 0))
+        return false;
+    if (heap->tail != NULL)
+        return before == end - (size_t)heap->tail && heap->tail->length == before;
+    return before == 0
+        || (before < SMALLEST && *block_word(end - before) == (before | BLOCK_VOID));
+}
+
+/* As kheap_end_sound; what is damaged is heap->overwritten. */
+static bool look_at_end(kheap_t *heap)
+{
+    if (KHEAP_LEVEL == 0 || LIKELY(kheap_end_sound(heap)))
+        return true;
+    heap->overwritten = heap->end;
+    heap->overwritten_cached = 0;
+    return false;
+}
+
 bool kheap_grow(kheap_t *heap, size_t length)
 {
     segment_t *segment = heap->segment;
+
+    if (!look_at_end(heap))
+        return false;
     size_t first = segment->length == 0 ? KHEAP_GRANULE : 0;    /* around the superbuffers */
     size_t missing = length + first - free_at_end(heap);
     size_t need = (missing + PAGE_MASK) >> PAGE_SHIFT;
@@ -63,7 +92,7 @@ size_t kheap_give_back(kheap_t *heap, size_t keep)
     kernel_heap_gap_t *tail = heap->tail;
     size_t left = 0;    /* of the segment */
 
-    if (tail == NULL)
+    if (tail == NULL || !look_at_end(heap))
         return 0;
     if ((size_t)tail != heap->start || keep != 0)
         left = align_up((size_t)tail + SMALLEST + keep + REGISTRY - heap->base, PAGE_SIZE);
@@ -82,6 +111,12 @@ size_t kheap_give_back(kheap_t *heap, size_t keep)
     heap->slab_span = heap->slab != NULL ? left : 0;
     heap->trim_above = TRIM_SLACK + (segment->length >> TRIM_SHIFT);
     return bytes;
+}
+
+void kheap_give_back_more(kheap_t *heap)
+{
+    if (heap->tail != NULL && heap->tail->length > heap->trim_above)
+        kheap_give_back(heap, heap->trim_above >> 2);
 }
 
 void kheap_init(kheap_t *heap, segment_t *segment)

@@ -215,10 +215,38 @@ void kheap_slab_room(kheap_t *heap, kheap_slab_t *slab)
     list_last(heap, slab);
 }
 
+/* Have another slab be the first of its class. => it is in no list */
+static void list_first(kheap_t *heap, kheap_slab_t *slab)
+{
+    kheap_class_t *class = &heap->class[class_number(slab)];
+
+    put_down(heap, class_number(slab));
+    slab->open = true;
+    slab->first = true;
+    slab->previous = 0;
+    slab->next = class->first;
+    if (slab->next != 0) {
+        heap->slab[slab->next].previous = page_of(heap, slab);
+        heap->slab[slab->next].first = false;
+    } else {
+        class->last = page_of(heap, slab);
+    }
+    class->first = page_of(heap, slab);
+}
+
 void kheap_slab_quiet(kheap_t *heap, kheap_slab_t *slab)
 {
-    if (!slab->first && slab_empty(slab))
-        dissolve(heap, slab);
+    kheap_slab_t *first = &heap->slab[heap->class[class_number(slab)].first];
+
+    if (slab->first || !slab_empty(slab))
+        return;
+    if (first > slab && slab_empty(first)) {    /* the lower one waits */
+        unlist(heap, slab);
+        list_first(heap, slab);
+        slab = first;
+    }
+    dissolve(heap, slab);
+    kheap_give_back_more(heap);
 }
 
 size_t kheap_slab_merge(kheap_t *heap)

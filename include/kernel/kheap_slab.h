@@ -19,7 +19,7 @@
  * set it in the map. One that is full leaves the list when its turn comes, and
  * comes back, to the end, when a cell of it is freed. A slab without a cell in
  * use is merged into the trees, but for the first of its class, which waits for a
- * flush.
+ * flush; of two such the lower one becomes the first.
  *
  * => heap->lock is held in all of it
  * => freeing what is no cell in use is found out, whatever the address

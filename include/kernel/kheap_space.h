@@ -405,8 +405,14 @@ static inline size_t free_at_end(const kheap_t *heap)
     return after_free ? *block_length_before(heap->end) : 0;
 }
 
+/* Are the end of the segment and the tail or the void before it sound? */
+bool kheap_end_sound(const kheap_t *heap);
+
 /* Extend the segment until the tail has `length` bytes. => false: no memory */
 bool kheap_grow(kheap_t *heap, size_t length);
+
+/* Give pages of a tail back that is longer than it should be. */
+void kheap_give_back_more(kheap_t *heap);
 
 /* Give pages of the tail back, all but about `keep` bytes. => how many bytes */
 size_t kheap_give_back(kheap_t *heap, size_t keep);

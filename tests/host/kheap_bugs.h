@@ -208,7 +208,7 @@ static const bug_t bugs[] = {
       { "crash", "kheap_flush", "kfree", "kfree or fault" },
       { "  on the way: the registry at ", " before the start of the buffer " } },
     { "write to the end of the segment", write_end_of_segment, 1,
-      { "kheap_check", "kheap_check", "kmalloc", NULL },
+      { "kheap_check", "kmalloc", "kmalloc", NULL },
       { "the end of the segment, its registry is damaged" } },
     { "wild byte: registry", wild_registry, (BYTES - 1) * sizeof(size_t),
       { "crash", "kfree or kheap_flush", "kfree", "kfree or fault" },

@@ -401,4 +401,44 @@ TEST(kheap_memalign_takes_a_larger_gap_when_the_best_is_not_aligned)
     check_empty();
 }
 
+TEST(kheap_stat_tells_fragmentation)
+{
+    new_heap(LIMIT);
+    CHECK_EQ(stat_of().external, 0);
+    char *a = buffer_of(1024);
+    char *wall = buffer_of(SMALLEST);
+    CHECK_EQ(stat_of().internal, 2 * WORD);
+    CHECK_EQ(stat_of().external, 0);            /* one gap, which is all of it */
+    kheap_free(&heap, a);
+    kheap_stat_t stat = stat_of();
+    CHECK_EQ(stat.external, (1024 * 1000 + stat.free - 1) / stat.free);
+    kheap_free(&heap, wall);
+    CHECK_EQ(stat_of().internal, 0);
+    check_empty();
+}
+
+TEST(kheap_damaged_end_is_reported_and_stays)
+{
+    static const size_t overruns[] = { 0, 0x41414141, SIZE_MAX, 0x20202020, 2, 0x40, 0xf2 };
+
+    new_heap(LIMIT);
+    char *a = buffer_of(256);
+    char *last = buffer_of(stat_of().tail);     /* no tail */
+    size_t *end = (size_t *)heap.end;
+    size_t kept = *end;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(overruns); i++) {
+        *end = overruns[i];
+        CHECK(kheap_alloc(&heap, 5000) == NULL);
+        CHECK_EQ(host_misuse_count(), i + 1);
+        CHECK(strstr(host_misuse_last(), "kmalloc: the end of the segment") == host_misuse_last());
+        CHECK_EQ(*end, overruns[i]);
+        *end = kept;
+        CHECK_OK(kheap_check(&heap));
+    }
+    kheap_free(&heap, last);
+    kheap_free(&heap, a);
+    check_empty();
+}
+
 #endif

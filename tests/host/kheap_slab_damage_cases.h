@@ -53,6 +53,45 @@ TEST(kheap_write_to_a_free_cell_is_reported)
     check_all_empty();
 }
 
+/* A slab is merged only between words that are sound; until then it stays, and is reported. */
+TEST(kheap_damage_around_a_slab_is_reported)
+{
+    char *cell[9];
+
+    for (size_t i = 0; i < 2 * WORD; i++) {             /* its registry, and the one behind it */
+        new_slab_heap(LIMIT);
+        make_cells(cell, ARRAY_LENGTH(cell), 1008);     /* 4, 4, 1 */
+        char *page = page_of(cell[0]);
+        size_t *word = (size_t *)(i < WORD ? page : page + PAGE_SIZE) - 1;
+        size_t kept = *word;
+        size_t misuses = host_misuse_count();
+
+        *word ^= (size_t)0x5d << 8 * (i % WORD);
+        free_all(cell, 4);
+        CHECK_EQ(host_misuse_count(), misuses + 1);
+        CHECK(strstr(host_misuse_last(), "kfree: the registry of") == host_misuse_last());
+        CHECK_EQ(slab_count(), 3);
+        *word = kept;
+        CHECK_OK(kheap_check(&heap));
+        free_all(cell + 4, 5);
+        CHECK_OK(kheap_check(&heap));
+    }
+}
+
+TEST(kheap_pages_are_given_back_when_slabs_are_merged)
+{
+    static char *cell[4000];
+
+    new_slab_heap(LIMIT);
+    make_cells(cell, ARRAY_LENGTH(cell), 1008);
+    size_t most = stat_of().segment;
+    CHECK(most > 1000 * PAGE_SIZE);
+    for (size_t i = ARRAY_LENGTH(cell); i-- > 0;)
+        kheap_free(&heap, cell[i]);
+    CHECK(stat_of().segment < most / 4);
+    check_all_empty();
+}
+
 /* What a call finds that merges one to make room is said by that call. */
 TEST(kheap_write_to_a_cached_buffer_is_reported_by_kfree)
 {

@@ -88,7 +88,10 @@ EXPORT void *aligned_alloc(size_t align, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    return leave_with(kheap_memalign(process_heap_enter(), align, size));
+    kheap_t *heap = process_heap_enter();
+    return leave_with(heap->level == KHEAP_FULL
+                      ? kheap_full_memalign(heap, align, size, CALL_SITE)
+                      : kheap_memalign(heap, align, size));
 }
 
 /* An alignment that is no power of two means the next one. */
