@@ -224,7 +224,7 @@ void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site)
 
 void *kheap_alloc(kheap_t *heap, size_t size)
 {
-    return alloc_fast(heap, size);
+    return alloc_fast(heap, size, CALL_SITE);
 }
 
 void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
@@ -388,7 +388,7 @@ NOINLINE void kheap_free_last(kheap_t *heap, kheap_slab_t *slab)
 
 void kheap_free(kheap_t *heap, void *buffer)
 {
-    free_fast(heap, buffer);
+    free_fast(heap, buffer, CALL_SITE);
 }
 
 /* Shorten a superbuffer, or lengthen it into what is free behind it. => false: no room */

@@ -10,7 +10,7 @@ kheap_t kernel_heap;
 
 void *kmalloc(size_t size)
 {
-    return alloc_fast(&kernel_heap, size);
+    return alloc_fast(&kernel_heap, size, CALL_SITE);
 }
 
 void *kcalloc(size_t count, size_t size)
@@ -36,7 +36,7 @@ void *krealloc(void *buffer, size_t size)
 
 void kfree(void *buffer)
 {
-    free_fast(&kernel_heap, buffer);
+    free_fast(&kernel_heap, buffer, CALL_SITE);
 }
 
 size_t kmalloc_usable_size(void *buffer)

@@ -13,8 +13,7 @@
  * slab that may have no cell in use now.
  *
  * => heap->lock is held, and released
- * => site: that called kmalloc or kfree, for a heap at level full: what CALL_SITE is here,
- *    where all is inline
+ * => site: that called kmalloc or kfree, for a heap at level full
  */
 void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site);
 void kheap_free_rest(kheap_t *heap, void *buffer, size_t site);
@@ -43,7 +42,7 @@ static ALWAYS_INLINE void *hand_out(kheap_t *heap, void *buffer, size_t size)
     return buffer;
 }
 
-static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size)
+static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size, size_t site)
 {
     splock_lock(&heap->lock);
     if (LIKELY(size <= KHEAP_CELL_LARGEST)) {
@@ -53,10 +52,10 @@ static ALWAYS_INLINE void *alloc_fast(kheap_t *heap, size_t size)
         if (LIKELY(class->free != 0))
             return hand_out(heap, cell_take(class, cell_size), cell_size);
     }
-    return kheap_alloc_rest(heap, size, CALL_SITE);
+    return kheap_alloc_rest(heap, size, site);
 }
 
-static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer)
+static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer, size_t site)
 {
     splock_lock(&heap->lock);
     kheap_slab_t *slab = slab_of(heap, buffer);
@@ -73,7 +72,7 @@ static ALWAYS_INLINE void free_fast(kheap_t *heap, void *buffer)
             return;
         }
     }
-    kheap_free_rest(heap, buffer, CALL_SITE);
+    kheap_free_rest(heap, buffer, site);
 }
 
 #endif

@@ -149,8 +149,14 @@ static void go_on(void)
 /* The words that a report is to have. => NULL: any */
 static const char *words_for(const bug_t *bug, column_t column)
 {
-    return column == COLUMN_FULL ? bug->says[0] : column == COLUMN_GUARD ? bug->says[1]
-         : column == COLUMN_BASIC ? bug->says[2] : NULL;
+    const char *words = column == COLUMN_FULL ? bug->says[0] : column == COLUMN_GUARD ? bug->says[1]
+                      : column == COLUMN_BASIC ? bug->says[2] : NULL;
+
+#ifndef __OPTIMIZE__    /* the build for coverage reads what it is to change, and faults there */
+    if (words != NULL && strncmp(words, "write ", 6) == 0)
+        words += 6;
+#endif
+    return words;
 }
 
 static void note(outcome_t *outcome, const char *words, bool first)
