@@ -156,9 +156,8 @@ void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length)
         size_t step = free_here(at);
 
         if (step == 0) {
-            if (!merge_from_table(heap, at, block_length(at)))
-                return;
-            at = block + old;       /* one gap now, up to what was merged and further */
+            bool merged = merge_from_table(heap, at, block_length(at));
+            at = merged ? block + old : end;    /* one gap now, up to it and further */
         } else {
             at += step;
         }

@@ -9,11 +9,11 @@
 /* Rounded up. => part is no more than `whole`, which may be 0 */
 static size_t thousandths(size_t part, size_t whole)
 {
-    while (whole > SIZE_MAX / 1001) {
-        part >>= 1;
-        whole >>= 1;
-    }
-    return whole == 0 ? 0 : (part * 1000 + whole - 1) / whole;
+    size_t unit = whole / 1000;
+
+    if (whole < MIB)    /* or it could overflow */
+        return whole == 0 ? 0 : (part * 1000 + whole - 1) / whole;
+    return part / unit > 999 ? 1000 : (part + unit - 1) / unit;
 }
 
 void kheap_stat(kheap_t *heap, kheap_stat_t *stat)

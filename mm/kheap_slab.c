@@ -215,7 +215,7 @@ void kheap_slab_room(kheap_t *heap, kheap_slab_t *slab)
     list_last(heap, slab);
 }
 
-/* Have another slab be the first of its class. => it is in no list */
+/* Have another slab be the first of its class. => it is in no list; its class has one */
 static void list_first(kheap_t *heap, kheap_slab_t *slab)
 {
     kheap_class_t *class = &heap->class[class_number(slab)];
@@ -225,12 +225,8 @@ static void list_first(kheap_t *heap, kheap_slab_t *slab)
     slab->first = true;
     slab->previous = 0;
     slab->next = class->first;
-    if (slab->next != 0) {
-        heap->slab[slab->next].previous = page_of(heap, slab);
-        heap->slab[slab->next].first = false;
-    } else {
-        class->last = page_of(heap, slab);
-    }
+    heap->slab[slab->next].previous = page_of(heap, slab);
+    heap->slab[slab->next].first = false;
     class->first = page_of(heap, slab);
 }
 

@@ -414,6 +414,19 @@ TEST(kheap_stat_tells_fragmentation)
     CHECK_EQ(stat.external, (1024 * 1000 + stat.free - 1) / stat.free);
     kheap_free(&heap, wall);
     CHECK_EQ(stat_of().internal, 0);
+
+    char *large = buffer_of(8 * MIB);
+    wall = buffer_of(SMALLEST);
+    char *half = buffer_of(4 * MIB);
+    char *last = buffer_of(SMALLEST);
+    kheap_free(&heap, large);
+    kheap_free(&heap, half);
+    CHECK(stat_of().external >= 333 && stat_of().external <= 345);
+    large = buffer_of(8 * MIB);
+    kheap_free(&heap, wall);
+    CHECK(stat_of().external < 20);
+    kheap_free(&heap, large);
+    kheap_free(&heap, last);
     check_empty();
 }
 

@@ -755,6 +755,37 @@ TEST(kheap_guard_explains_by_the_nearer_buffer)
     guard.slot[1] = (guard_slot_t){ 0 };
 }
 
+/* ---- level full */
+
+TEST(guard_serves_full_heaps)
+{
+    char *buffer[6];
+
+    new_heap(4, 1, 9);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_LEVEL, KHEAP_FULL), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++) {
+        buffer[i] = kheap_alloc(&heap, 100 + i);
+        CHECK(buffer[i] != NULL && is_guarded(buffer[i]) == (i < 4));
+        CHECK_EQ(kheap_usable_size(&heap, buffer[i]), 100 + i);
+        paint(buffer[i], 100 + i, i);
+    }
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, buffer[0]);
+    buffer[4] = kheap_realloc(&heap, buffer[4], 50);    /* into the pool */
+    CHECK(is_guarded(buffer[4]) && painted(buffer[4], 50, 4));
+    buffer[1] = kheap_realloc(&heap, buffer[1], 500);   /* out of it: it is full */
+    CHECK(!is_guarded(buffer[1]) && painted(buffer[1], 101, 1));
+    buffer[0] = kheap_memalign(&heap, 256, 60);
+    CHECK(is_guarded(buffer[0]) && (size_t)buffer[0] % 256 == 0);
+    CHECK_OK(kheap_check(&heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++)
+        kheap_free(&heap, buffer[i]);
+    check_empty();
+    kheap_free(&heap, buffer[0]);
+    CHECK_EQ(host_misuse_count(), 1);
+    CHECK(strstr(host_misuse_last(), "free already") != NULL);
+}
+
 /* ---- the checker */
 
 TEST(kheap_guard_check_sees_damage)
