@@ -13,9 +13,9 @@ CFLAGS ?=
 DEBUG  ?= 1
 JOBS   ?= $(shell nproc)
 V      ?=
-# 1: a kernel that tells what it allocates (tools/record-heap).
 # The machine of run and debug. The one test to run. The groups of mmbench, of bench-heap
-# the traces (none: all). Seconds of fuzzing.
+# the traces (none: all). Seconds of fuzzing. 1: a kernel that tells what it allocates
+# (tools/record-heap).
 MEMORY ?= 64M
 CPU    ?= max
 PAGING ?=

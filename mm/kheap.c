@@ -153,25 +153,26 @@ static void *take_buffer(kheap_t *heap, size_t size)
     return buffer != NULL ? buffer : take_new(heap, size);
 }
 
-/* Answer kmalloc with what is not at hand. => heap->lock is held, and released */
-static NOINLINE void *alloc_new(kheap_t *heap, size_t size)
+/* Answer kmalloc, and say what it met. => heap->lock is held, and released */
+static void *answer_with(kheap_t *heap, void *buffer)
 {
-    heap->tree.visited = 0;
-    void *buffer = take_new(heap, size);
     fresh(heap, buffer, 0, usable(heap, buffer));
     unlock(heap, "kmalloc", buffer);
     return buffer;
+}
+
+/* Answer kmalloc with what is not at hand. => as above */
+static NOINLINE void *alloc_new(kheap_t *heap, size_t size)
+{
+    heap->tree.visited = 0;
+    return answer_with(heap, take_new(heap, size));
 }
 
 /* Answer kmalloc(0): no class has cells of 0 bytes. => as above */
 static NOINLINE void *alloc_empty(kheap_t *heap)
 {
     heap->tree.visited = 0;
-    void *buffer = take_buffer(heap, 1);
-
-    fresh(heap, buffer, 0, usable(heap, buffer));
-    unlock(heap, "kmalloc", buffer);
-    return buffer;
+    return answer_with(heap, take_buffer(heap, 1));
 }
 
 /*
@@ -193,9 +194,7 @@ static NOINLINE void *alloc_detour(kheap_t *heap, size_t size, size_t site)
     heap->tree.visited = 0;
     buffer = take_buffer(heap, size);
     kheap_slab_put_down(heap);
-    fresh(heap, buffer, 0, usable(heap, buffer));
-    unlock(heap, "kmalloc", buffer);
-    return buffer;
+    return answer_with(heap, buffer);
 }
 
 void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site)
@@ -461,12 +460,10 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
     }
     heap->tree.visited = 0;
     void *answer = NULL;
-    if (size > KHEAP_LARGEST) {
-        answer = NULL;
-    } else if (realloc_in_place(heap, buffer, old, size)) {
+    if (size <= KHEAP_LARGEST && realloc_in_place(heap, buffer, old, size)) {
         answer = buffer;
         fresh(heap, buffer, old, usable(heap, buffer));
-    } else {
+    } else if (size <= KHEAP_LARGEST) {
         answer = take_buffer(heap, size);
         if (heap->detour)
             kheap_slab_put_down(heap);

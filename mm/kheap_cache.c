@@ -11,7 +11,6 @@
 static_assert(KHEAP_CACHED_LENGTH >= KIB + REGISTRY && KHEAP_CACHED_LENGTH % KHEAP_GRANULE == 0,
               "buffers of 1 KiB are cached");
 
-
 /* So many places of the table are looked at for a superbuffer that is long enough. */
 #define ROOM_LOOKS 8u
 

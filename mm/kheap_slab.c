@@ -61,7 +61,7 @@ static bool slab_empty(const kheap_slab_t *slab)
 
 /* --- The list of a class --- */
 
-static void list_last(kheap_t *heap, kheap_slab_t *slab)
+void kheap_slab_room(kheap_t *heap, kheap_slab_t *slab)
 {
     kheap_class_t *class = &heap->class[class_number(slab)];
     uint32_t page = page_of(heap, slab);
@@ -173,7 +173,7 @@ bool kheap_slab_create(kheap_t *heap, size_t number)
     slab = slab_of(heap, buffer);
     slab->cell_size = (uint16_t)(number * KHEAP_ALIGN);
     slab->reciprocal = class->reciprocal;
-    list_last(heap, slab);
+    kheap_slab_room(heap, slab);
     return kheap_slab_refill(heap, class);
 }
 
@@ -208,11 +208,6 @@ static void dissolve(kheap_t *heap, kheap_slab_t *slab)
     heap->superbuffers--;
     heap->taken -= PAGE_SIZE;
     kheap_release(heap, page - REGISTRY, PAGE_SIZE, *block_word(page - REGISTRY));
-}
-
-void kheap_slab_room(kheap_t *heap, kheap_slab_t *slab)
-{
-    list_last(heap, slab);
 }
 
 /* Have another slab be the first of its class. => it is in no list; its class has one */

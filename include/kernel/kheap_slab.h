@@ -13,7 +13,8 @@
  * the heap lies in a slab.
  *
  * A size gets slabs once as many superbuffers of its length are in use or cached
- * as a slab has cells. The slabs of a class that may have room are in a list;
+ * as a slab has cells, or early: a few sizes that are asked for often, more of them
+ * in a long segment. The slabs of a class that may have room are in a list;
  * cells are taken from the first, a word of its map at a time: the class has
  * copied the free ones of a word, so to take one is to clear a bit there and to
  * set it in the map. One that is full leaves the list when its turn comes, and
@@ -81,12 +82,13 @@ static ALWAYS_INLINE kheap_slab_t *slab_of(const kheap_t *heap, const void *buff
     return slab;
 }
 
-/* => KHEAP_LEVEL 0: anything is a cell */
+/* The product above, of an address in a slab. */
 static ALWAYS_INLINE size_t cell_place(const kheap_slab_t *slab, const void *buffer)
 {
     return ((size_t)buffer & PAGE_MASK) * slab->reciprocal;
 }
 
+/* Does a cell start at this place? => KHEAP_LEVEL 0: anywhere */
 static ALWAYS_INLINE bool cell_starts(size_t place)
 {
     return KHEAP_LEVEL == 0 || (place & CELL_REST) == 0;
