@@ -203,7 +203,7 @@ static __attribute__((destructor)) void finish(void)
         return;
     if (process.stderr_kept >= 0)
         process.say_to = process.stderr_kept;
-    say("segment %zu (peak %zu), used %zu (peak %zu) in %zu buffers, cached %zu in %zu, "
+    say("segment %zu (peak %zu), used %zu (most taken %zu) in %zu buffers, cached %zu in %zu, "
         "free %zu in %zu gaps (largest %zu, tail %zu), voids %zu in %zu, misuses %zu; %s",
         stat.segment, stat.peak_segment, stat.used, stat.peak_taken, stat.buffer_count,
         stat.cached, stat.cached_count, stat.free, stat.gap_count, stat.largest_gap, stat.tail,
