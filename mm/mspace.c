@@ -151,6 +151,32 @@ void mspace_free_vma(mspace_t *mspace, vma_t *vma)
     mspace_give_node(mspace, vma);
 }
 
+/* ---- cutting */
+
+int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
+                        size_t base, size_t end, mspace_cuts_t *cuts)
+{
+    *cuts = (mspace_cuts_t){ NULL, NULL };
+    if (vma_base(first) < base && (cuts->at_base = mspace_take_node(mspace)) == NULL)
+        return -ENOMEM;
+    if (vma_end(last) > end && (cuts->at_end = mspace_take_node(mspace)) == NULL) {
+        mspace_give_node(mspace, cuts->at_base);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size_t end,
+                  const mspace_cuts_t *cuts)
+{
+    if (cuts->at_end != NULL)
+        vma_split(&mspace->tree, last, end, cuts->at_end);
+    if (cuts->at_base == NULL)
+        return first;
+    vma_split(&mspace->tree, first, base, cuts->at_base);
+    return cuts->at_base;
+}
+
 /* ---- taking out pages */
 
 void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
@@ -301,11 +327,9 @@ out:
 
 /* ---- dead areas */
 
-/* Mark the areas in [base, end), whole ones, dead. */
-static void mark_dead(mspace_t *mspace, size_t base, size_t end)
+/* Mark the areas from `first` on that lie in [base, end), whole ones, dead. */
+static void mark_dead(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    vma_t *first = vma_at_or_above(&mspace->tree, base);
-
     mspace_revoke(mspace, first, base, end);
     for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
         vma->flags |= VMA_DEAD;
@@ -313,9 +337,9 @@ static void mark_dead(mspace_t *mspace, size_t base, size_t end)
 
 int mspace_kill(mspace_t *mspace, size_t address, size_t length)
 {
-    vma_t *at_base = NULL;
-    vma_t *at_end = NULL;
-    vma_t *vma;
+    mspace_cuts_t cuts;
+    vma_t *first;
+    vma_t *last;
     size_t end;
     int err = 0;
 
@@ -325,21 +349,15 @@ int mspace_kill(mspace_t *mspace, size_t address, size_t length)
         goto out;
     }
     end = address + length;
-    vma = mspace_search_vma(mspace, address);
-    if (vma != NULL && vma_base(vma) < address && (at_base = mspace_take_node(mspace)) == NULL)
-        goto no_memory;
-    vma = mspace_search_vma(mspace, end);
-    if (vma != NULL && vma_base(vma) < end && (at_end = mspace_take_node(mspace)) == NULL)
-        goto no_memory;
-    if (at_base != NULL)
-        vma_split(&mspace->tree, mspace_search_vma(mspace, address), address, at_base);
-    if (at_end != NULL)
-        vma_split(&mspace->tree, mspace_search_vma(mspace, end), end, at_end);
-    mark_dead(mspace, address, end);
-    goto out;
-no_memory:
-    mspace_give_node(mspace, at_base);
-    err = -ENOMEM;
+    first = vma_at_or_above(&mspace->tree, address);
+    if (first == NULL || vma_base(first) >= end)
+        goto out;
+    last = vma_of(bbtree_search_le(&mspace->tree, end - 1));
+    err = mspace_reserve_cuts(mspace, first, last, address, end, &cuts);
+    if (err != 0)
+        goto out;
+    first = mspace_cut(mspace, first, last, address, end, &cuts);
+    mark_dead(mspace, first, address, end);
 out:
     splock_unlock(&mspace->lock);
     return err;
@@ -366,7 +384,8 @@ void mspace_sweep(mspace_t *mspace)
 {
     splock_lock(&mspace->lock);
     ASSERT(mspace->directory != PAGE_NONE);
-    mark_dead(mspace, mspace->lower_bound, mspace->upper_bound);
+    mark_dead(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->lower_bound,
+              mspace->upper_bound);
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;

@@ -126,6 +126,14 @@ vma_t *mspace_merge(mspace_t *mspace, vma_t *vma)
     return vma;
 }
 
+void mspace_merge_range(mspace_t *mspace, vma_t *first, size_t end)
+{
+    vma_t *vma = mspace_merge(mspace, first);
+
+    while (vma_end(vma) < end)
+        vma = mspace_merge(mspace, vma_next(vma));
+}
+
 /* Put a made-up area in, or let what it continues take it over. */
 static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
 {

@@ -52,41 +52,22 @@ static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
     }
 }
 
-/* Merge the areas from `first` to `end`, and both ends with their neighbours. */
-static void merge_range(mspace_t *mspace, vma_t *first, size_t end)
-{
-    vma_t *vma = mspace_merge(mspace, first);
-
-    while (vma_end(vma) < end)
-        vma = mspace_merge(mspace, vma_next(vma));
-}
-
 static int protect(mspace_t *mspace, size_t address, size_t end, int rights)
 {
     vma_t *first = vma_at_or_above(&mspace->tree, address);
-    vma_t *at_base = NULL;
-    vma_t *at_end = NULL;
+    mspace_cuts_t cuts;
     vma_t *last;
     int err = validate(first, address, end, rights, &last);
 
+    if (err == 0 && first == last && (first->flags & VMA_RIGHTS) == rights)
+        return 0;
+    if (err == 0)
+        err = mspace_reserve_cuts(mspace, first, last, address, end, &cuts);
     if (err != 0)
         return err;
-    if (vma_base(first) < address && (first->flags & VMA_RIGHTS) != rights &&
-        (at_base = mspace_take_node(mspace)) == NULL)
-        return -ENOMEM;
-    if (vma_end(last) > end && (last->flags & VMA_RIGHTS) != rights &&
-        (at_end = mspace_take_node(mspace)) == NULL) {
-        mspace_give_node(mspace, at_base);
-        return -ENOMEM;
-    }
-    if (at_end != NULL)
-        vma_split(&mspace->tree, last, end, at_end);
-    if (at_base != NULL) {
-        vma_split(&mspace->tree, first, address, at_base);
-        first = at_base;
-    }
+    first = mspace_cut(mspace, first, last, address, end, &cuts);
     apply(mspace, first, end, rights);
-    merge_range(mspace, first, end);
+    mspace_merge_range(mspace, first, end);
     mspace->stale_page = 0;
     return 0;
 }

@@ -58,7 +58,8 @@ static_assert(VMA_KINDS == ((1 << ARRAY_LENGTH(kinds)) - 1) << FIRST_KIND_BIT,
 static_assert(VMA_CAN_READ == VMA_READ << 4 && VMA_CAN_WRITE == VMA_WRITE << 4 &&
               VMA_CAN_EXEC == VMA_EXEC << 4, "a capability is its right, shifted");
 static_assert((VMA_RIGHTS ^ VMA_SHARED ^ VMA_CAPABILITIES ^ VMA_COPY_ON_WRITE ^ VMA_KINDS ^
-               VMA_DEAD ^ VMA_LOCKED ^ VMA_UNCACHED ^ VMA_CALL_FLAGS) == 0x7ffff,
+               VMA_DEAD ^ VMA_LOCKED ^ VMA_UNCACHED ^ VMA_CALL_FLAGS ^ VMA_LOCK_ON_FAULT ^
+               VMA_ADVICE ^ VMA_ACCOUNTED) == 0xffffff,
               "no two flags share a bit");
 
 static const kind_t *kind_of(int flags)

@@ -268,6 +268,25 @@ static inline bool mspace_cuts_in_two(const vma_t *first, size_t base, size_t en
  */
 vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vma_t *spare);
 
+/* Nodes in hand for the areas that a range cuts: its upper part at either end. */
+typedef struct mspace_cuts {
+    vma_t *at_base;
+    vma_t *at_end;
+} mspace_cuts_t;
+
+/*
+ * Reserve the nodes that mspace_cut needs.
+ *
+ * => first, last: the first and the last area that have pages in [base, end)
+ * => 0, or -ENOMEM and nothing is reserved
+ */
+int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
+                        size_t base, size_t end, mspace_cuts_t *cuts);
+
+/* Cut areas at both ends of the range. => the first area in it, which may be a new one */
+vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size_t end,
+                  const mspace_cuts_t *cuts);
+
 /* A node for an area: one in hand, or a new one. => NULL: no memory */
 vma_t *mspace_take_node(mspace_t *mspace);
 
@@ -289,6 +308,9 @@ void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next);
 
 /* Merge an area with both neighbours if they continue it. => what it became */
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma);
+
+/* Merge the areas from `first` up to `end` where they can, the neighbours included. */
+void mspace_merge_range(mspace_t *mspace, vma_t *first, size_t end);
 
 /* Drop an area's file reference, and give its node back. => not in the tree any more */
 void mspace_free_vma(mspace_t *mspace, vma_t *vma);
