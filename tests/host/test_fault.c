@@ -6,23 +6,10 @@
 #include <kernel/host.h>
 #include <kernel/pagecache.h>
 #include <kernel/virtual.h>
-#include <space_model.h>
+#include <space.h>
 
 #include <stdio.h>
 #include <string.h>
-
-static mmu_entry_t entry_at(const mspace_t *ms, size_t vaddr)
-{
-    return mmu_read(ms->directory, vaddr);
-}
-
-static void set_entry(const mspace_t *ms, size_t vaddr, mmu_entry_t entry)
-{
-    mmu_place_t place;
-
-    mmu_find(ms->directory, vaddr, &place);
-    mmu_set(&place, entry);
-}
 
 /* ---- the rows */
 
@@ -142,8 +129,8 @@ TEST(fault_read_of_untouched_memory_is_the_zero_frame)
                 CHECK_EQ(space_byte(AT(i) + i), 0);
             CHECK_EQ(physical_figures()->free, free);
             CHECK_EQ(ms->p_size + ms->s_size, 0);
-            CHECK_EQ(mmu_frame(entry_at(ms, AT(7))), kMMU.zero_page);
-            CHECK_EQ(entry_at(ms, AT(7)) & (MMU_OBJECT | MMU_WRITE), MMU_OBJECT);
+            CHECK_EQ(mmu_frame(space_entry(ms, AT(7))), kMMU.zero_page);
+            CHECK_EQ(space_entry(ms, AT(7)) & (MMU_OBJECT | MMU_WRITE), MMU_OBJECT);
             /* A write gets a frame, and leaves the zero frame zero. */
             CHECK(space_write(AT(7) + 8, 77));
             CHECK_EQ(ms->p_size, 1);
@@ -199,8 +186,8 @@ TEST(fault_file_pages)
         CHECK_EQ(space_byte(AT(1) + 3), test_file_byte(&file, 4099));
         CHECK_EQ(space_byte(AT(9) + 4), test_file_byte(&file, 4100));
         CHECK_EQ(file.reads, 1);
-        cached = mmu_frame(entry_at(ms, AT(1)));
-        CHECK_EQ(mmu_frame(entry_at(ms, AT(9))), cached);
+        cached = mmu_frame(space_entry(ms, AT(1)));
+        CHECK_EQ(mmu_frame(space_entry(ms, AT(9))), cached);
         CHECK_EQ(page_count(cached), 3);
         CHECK_EQ(ms->s_size, 2);
         CHECK_EQ(ms->p_size, 0);
@@ -256,7 +243,7 @@ TEST(fault_file_page_with_too_many_users_is_copied)
         /* One more may map it; the second, whoever it is, gets a copy. */
         for (size_t i = 0; i < 4; i++)
             CHECK_EQ(space_byte(AT(2 * i) + 3), test_file_byte(&file, 3));
-        CHECK_EQ(mmu_frame(entry_at(ms, AT(0))), cached);
+        CHECK_EQ(mmu_frame(space_entry(ms, AT(0))), cached);
         CHECK_EQ(page_count(cached), PAGECACHE_SHARES - 1);
         CHECK_EQ(ms->s_size, 1);
         CHECK_EQ(ms->p_size, 3);
@@ -312,10 +299,10 @@ TEST(fault_physical_pages_are_nobodys)
 /* What fork will do to a page: one more owner, and nobody may write. */
 static page_t share_page(mspace_t *ms, size_t vaddr)
 {
-    mmu_entry_t entry = entry_at(ms, vaddr);
+    mmu_entry_t entry = space_entry(ms, vaddr);
 
     page_hold(mmu_frame(entry));
-    set_entry(ms, vaddr, entry & ~(mmu_entry_t)MMU_WRITE);
+    space_set_entry(ms, vaddr, entry & ~(mmu_entry_t)MMU_WRITE);
     return mmu_frame(entry);
 }
 
@@ -338,7 +325,7 @@ TEST(fault_copy_on_write)
         CHECK_EQ(fake_events.faults, 1);
         CHECK(fake_events.invlpgs <= 2);
         CHECK_EQ(physical_figures()->free, free - 1);
-        CHECK(mmu_frame(entry_at(ms, AT(0))) != frame);
+        CHECK(mmu_frame(space_entry(ms, AT(0))) != frame);
         CHECK_EQ(*(uint8_t *)fake_ram(frame), 10);
         CHECK_EQ(space_byte(AT(0)), 12);
         CHECK_EQ(space_byte(AT(0) + 4095), 11);
@@ -350,14 +337,14 @@ TEST(fault_copy_on_write)
         frame = share_page(ms, AT(0));
         page_release(frame);
         CHECK(space_write(AT(0), 13));
-        CHECK_EQ(mmu_frame(entry_at(ms, AT(0))), frame);
+        CHECK_EQ(mmu_frame(space_entry(ms, AT(0))), frame);
         CHECK_EQ(physical_figures()->free, free + 1);
         /* mprotect to and fro must not make a shared page writable. */
         frame = share_page(ms, AT(0));
         CHECK_EQ(mspace_protect(ms, AT(0), PAGES(1), VMA_READ), 0);
         CHECK_EQ(mspace_protect(ms, AT(0), PAGES(1), 0), 0);
         CHECK_EQ(mspace_protect(ms, AT(0), PAGES(1), VMA_RW), 0);
-        CHECK_EQ(entry_at(ms, AT(0)) & MMU_WRITE, 0);
+        CHECK_EQ(space_entry(ms, AT(0)) & MMU_WRITE, 0);
         CHECK(space_write(AT(0), 14));
         CHECK_EQ(*(uint8_t *)fake_ram(frame), 13);
         CHECK_EQ(page_release(frame), 0);
@@ -365,7 +352,7 @@ TEST(fault_copy_on_write)
         frame = share_page(ms, AT(0));
         switch_pagetable(kernel_pagetable());
         CHECK_EQ(mspace_resolve(ms, AT(0), 1, true), 0);
-        CHECK(mmu_frame(entry_at(ms, AT(0))) != frame);
+        CHECK(mmu_frame(space_entry(ms, AT(0))) != frame);
         switch_pagetable(ms->directory);
         CHECK_EQ(space_byte(AT(0)), 14);
         CHECK_EQ(page_release(frame), 0);
@@ -380,8 +367,8 @@ TEST(fault_held_page_comes_back)
 
     space_map(ms, AT(0), PAGES(1), ANON_RW);
     CHECK(space_write(AT(0), 10));
-    entry = entry_at(ms, AT(0));
-    set_entry(ms, AT(0), mmu_frame(entry) | MMU_HELD);
+    entry = space_entry(ms, AT(0));
+    space_set_entry(ms, AT(0), mmu_frame(entry) | MMU_HELD);
     CHECK(space_write(AT(0) + 1, 11));
     CHECK_EQ(space_byte(AT(0)), 10);
     CHECK_EQ(ms->p_size, 1);
@@ -403,7 +390,7 @@ TEST(fault_stale_translation)
         /* Nothing changed: the page table and the processor cannot agree. */
         CHECK_EQ(fault_handle(ms, &fault), FAULT_KERNEL_BUG);
         CHECK_EQ(fault.reason, FAULT_KERNEL_BUG);
-        CHECK_EQ(fault.entry, entry_at(ms, AT(1)));
+        CHECK_EQ(fault.entry, space_entry(ms, AT(1)));
         /* Another page, another access, or a change between is something else. */
         fault.address = AT(0);
         CHECK_EQ(fault_handle(ms, &fault), FAULT_RESOLVED);
@@ -421,13 +408,13 @@ TEST(fault_stale_translation)
         fault.code = FAULT_USER | FAULT_PRESENT | FAULT_RESERVED;
         CHECK_EQ(fault_handle(ms, &fault), FAULT_KERNEL_BUG);
         /* Nor is an entry that we do not know. */
-        set_entry(ms, AT(2), 0);
+        space_set_entry(ms, AT(2), 0);
         ms->p_size--;
         ms->phys_pg_count--;
-        set_entry(ms, AT(2), 0x5000);
+        space_set_entry(ms, AT(2), 0x5000);
         fault.code = FAULT_USER;
         CHECK_EQ(fault_handle(ms, &fault), FAULT_KERNEL_BUG);
-        set_entry(ms, AT(2), 0);
+        space_set_entry(ms, AT(2), 0);
         fake_machine_abandon();
     }
 }
@@ -579,12 +566,12 @@ TEST(mspace_resolve_brings_what_is_not_there_yet)
         CHECK_EQ(space_byte(AT(3)), 0);             /* the zero frame, read-only */
         CHECK_EQ(space_byte(AT(1400)), 0);
         CHECK(space_write(AT(700), 7));
-        own = mmu_frame(entry_at(ms, AT(700)));
+        own = mmu_frame(space_entry(ms, AT(700)));
         CHECK_EQ(mspace_resolve(ms, AT(1), PAGES(1498), true), 0);
         CHECK_EQ(ms->p_size, 1498);
-        CHECK_EQ(mmu_frame(entry_at(ms, AT(700))), own);
-        CHECK_EQ(entry_at(ms, AT(0)), 0);
-        CHECK_EQ(entry_at(ms, AT(1499)), 0);
+        CHECK_EQ(mmu_frame(space_entry(ms, AT(700))), own);
+        CHECK_EQ(space_entry(ms, AT(0)), 0);
+        CHECK_EQ(space_entry(ms, AT(1499)), 0);
         CHECK_OK(mspace_check(ms));
         fake_reset_events();
         for (size_t page = 1; page < 1499; page++)
@@ -628,7 +615,7 @@ TEST(mspace_resolve_ranges)
             CHECK_OK(mspace_check(ms));
         }
         CHECK_EQ(ms->p_size, 3);
-        CHECK_EQ(mmu_frame(entry_at(ms, AT(5))), kMMU.zero_page);
+        CHECK_EQ(mmu_frame(space_entry(ms, AT(5))), kMMU.zero_page);
         fake_reset_events();
         CHECK(space_write(AT(2), 1));
         CHECK_EQ(fake_events.faults, 0);
