@@ -7,7 +7,7 @@
 
 #include <kernel/host.h>
 #include <kernel/virtual.h>
-#include <space_model.h>
+#include <space.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  */
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
-#include <space_model.h>
+#include <space.h>
 
 #include <stdlib.h>
 #include <string.h>
