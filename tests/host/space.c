@@ -29,6 +29,7 @@ static bool handle_fault(size_t address, unsigned error_code)
 mspace_t *space_start_on(const fake_config_t *config, size_t pages)
 {
     fake_machine_start(config);
+    CHECK_EQ(commit_set("heuristic,50"), 0);
     current = mspace_create();
     CHECK(current != NULL);
     if (pages != 0) {
@@ -62,6 +63,7 @@ void space_stop(mspace_t *mspace)
     CHECK_OK(mspace_check(kMMU.kspace));
     switch_pagetable(kernel_pagetable());
     mspace_close(mspace);
+    CHECK_EQ(commit.charged, 0);
     fake_machine_stop();
 }
 

@@ -4,12 +4,12 @@
 #include <kernel/pagecache.h>
 #include <space_model.h>
 
-/* Whether two pages in a row can be of one area. */
-static bool continues(const model_page_t *at, const model_page_t *next)
+bool model_continues(const model_page_t *at, const model_page_t *next)
 {
     return at->mapped && next->mapped && at->kind == next->kind && at->rights == next->rights &&
            at->capabilities == next->capabilities && at->shared == next->shared &&
-           !at->dead && !next->dead &&
+           at->charged == next->charged && at->no_reserve == next->no_reserve &&
+           at->grows == next->grows && !at->dead && !next->dead &&
            ((at->kind != VMA_FILE && at->kind != VMA_PHYS) || at->index + 1 == next->index) &&
            (at->below == PAGE_SIZE || next->below == 0);
 }
@@ -26,7 +26,7 @@ static void compare_areas(const model_t *model)
 
         if (!at->mapped)
             continue;
-        expected += i == 0 || (!continues(at - 1, at) && !(at->dead && at[-1].dead));
+        expected += i == 0 || (!model_continues(at - 1, at) && !(at->dead && at[-1].dead));
     }
     for (vma_t *vma = vma_of(bbtree_first(&model->mspace->tree)); vma != NULL;
          vma = vma_next(vma)) {
@@ -74,16 +74,20 @@ void model_compare(model_t *model)
 {
     const mspace_t *mspace = model->mspace;
     size_t promised = 0;
+    size_t charged = 0;
     size_t private = 0;
     size_t object = 0;
 
     for (size_t i = 0; i < model->pages; i++) {
         promised += model->page[i].mapped;
+        charged += model->page[i].charged;
         private += model->page[i].resident == R_PRIVATE;
         object += model->page[i].resident == R_OBJECT;
         compare_entry(model, i);
     }
     CHECK_EQ(mspace->v_size, promised);
+    CHECK_EQ(mspace->charged, charged);
+    CHECK_EQ(commit.charged, charged);
     CHECK_EQ(mspace->p_size, private);
     CHECK_EQ(mspace->s_size, object);
     compare_areas(model);

@@ -18,6 +18,8 @@ typedef struct mapping {
     int rights;
     int capabilities;
     bool shared;
+    bool no_reserve;
+    bool grows;
     size_t index;
     size_t limit;           /* 0: none */
     bool resolve;
@@ -87,11 +89,23 @@ static bool touches_stack(const model_t *model, size_t page, size_t count)
     return false;
 }
 
+/* Whether a free range that ends here reaches into the gap below what grows down. */
+static bool is_in_guard_gap(const model_t *model, size_t end)
+{
+    size_t next = end;
+
+    while (next < model->pages && !model->page[next].mapped)
+        next++;
+    return next < model->pages && model->page[next].grows &&
+           next - end < STACK_GUARD_GAP / PAGE_SIZE;
+}
+
 /* The lowest free place from `low` on. => model->pages: none */
 static size_t find_from(const model_t *model, size_t low, size_t count)
 {
     for (size_t page = low; page + count <= model->pages; page++)
-        if (is_free(model, page, count) && !touches_stack(model, page, count))
+        if (is_free(model, page, count) && !touches_stack(model, page, count) &&
+            !is_in_guard_gap(model, page + count))
             return page;
     return model->pages;
 }
@@ -110,6 +124,10 @@ static void put_page(model_t *model, size_t page, const mapping_t *mapping, size
         .shared = mapping->shared || mapping->kind == VMA_PHYS,
         .rights = (uint8_t)mapping->rights,
         .capabilities = (uint8_t)(mapping->capabilities | mapping->rights),
+        .charged = (mapping->rights & VMA_WRITE) != 0 && !mapping->no_reserve &&
+                   !mapping->shared && mapping->kind != VMA_PHYS,
+        .no_reserve = mapping->no_reserve,
+        .grows = mapping->grows || mapping->kind == VMA_STACK,
         .kind = mapping->kind,
         .index = mapping->index + number,
         .below = below,
@@ -133,46 +151,55 @@ static void put_pages(model_t *model, size_t page, size_t count, const mapping_t
 /* ---- accesses */
 
 /* Whether a stack above grows down to this page; then it does. */
-static bool grow_stack(model_t *model, size_t page, bool write)
+static bool grow_stack(model_t *model, size_t page, int needed)
 {
     size_t gap = STACK_GUARD_GAP / PAGE_SIZE;
     size_t above = page;
     size_t below = page;
+    size_t end;
     const model_page_t *stack;
 
     while (above < model->pages && !model->page[above].mapped)
         above++;
     while (below > 0 && !model->page[below - 1].mapped)
         below--;
-    if (above == model->pages || model->stack_base == 0 || page < model->stack_base)
+    if (above == model->pages)
         return false;
     stack = &model->page[above];
-    if (stack->kind != VMA_STACK || stack->dead ||
-        (stack->rights & (write ? VMA_WRITE : VMA_RIGHTS)) == 0)
+    for (end = above + 1; end < model->pages &&
+                          model_continues(&model->page[end - 1], &model->page[end]); end++)
+        ;
+    if (!stack->grows || stack->dead || end - page > model->stack_limit ||
+        (stack->rights & needed) == 0)
         return false;
-    if (below > 0 && model->page[below - 1].rights != 0 &&
-        model->page[below - 1].kind != VMA_STACK && page - below < gap)
+    if (below > 0 && model->page[below - 1].rights != 0 && !model->page[below - 1].grows &&
+        page - below < gap)
         return false;
     for (size_t i = page; i < above; i++)
         model->page[i] = (model_page_t){
             .mapped = true, .rights = stack->rights, .capabilities = stack->capabilities,
-            .kind = VMA_STACK, .below = PAGE_SIZE,
+            .charged = stack->charged, .no_reserve = stack->no_reserve, .grows = true,
+            .kind = stack->kind, .below = PAGE_SIZE,
         };
     return true;
 }
 
-/* Access a page in the model. => whether it is allowed */
-static bool touch(model_t *model, size_t page, bool write)
+/*
+ * Access a page in the model. => whether it is allowed
+ *
+ * => needed: the access is allowed by any of these rights
+ */
+static bool touch(model_t *model, size_t page, int needed)
 {
     model_page_t *at = &model->page[page];
 
-    if (!at->mapped && !grow_stack(model, page, write))
+    if (!at->mapped && !grow_stack(model, page, needed))
         return false;
-    if (at->dead || (at->rights & (write ? VMA_WRITE : VMA_RIGHTS)) == 0)
+    if (at->dead || (at->rights & needed) == 0)
         return false;
     if (at->resident == R_NONE && !has_content(model, at))
         return false;
-    at->resident = write ? after_write(at) : after_read(model, at);
+    at->resident = needed == VMA_WRITE ? after_write(at) : after_read(model, at);
     return true;
 }
 
@@ -180,7 +207,7 @@ static void step_write(model_t *model, size_t page)
 {
     size_t probe = test_random_below(MODEL_PROBES);
     uint8_t byte = (uint8_t)test_random();
-    bool allowed = touch(model, page, true);
+    bool allowed = touch(model, page, VMA_WRITE);
 
     CHECK_EQ(space_write(model_vaddr(model, page) + model_probe_offset[probe], byte), allowed);
     if (allowed)
@@ -190,7 +217,7 @@ static void step_write(model_t *model, size_t page)
 static void step_read(model_t *model, size_t page)
 {
     size_t probe = test_random_below(MODEL_PROBES);
-    bool allowed = touch(model, page, false);
+    bool allowed = touch(model, page, VMA_RIGHTS);
     uint8_t byte = 0;
 
     CHECK_EQ(space_read(model_vaddr(model, page) + model_probe_offset[probe], &byte), allowed);
@@ -200,15 +227,8 @@ static void step_read(model_t *model, size_t page)
 
 static void step_execute(model_t *model, size_t page)
 {
-    model_page_t *at = &model->page[page];
-    bool allowed = at->mapped && !at->dead && (at->rights & VMA_EXEC) != 0 &&
-                   (at->resident != R_NONE || has_content(model, at));
-
-    if (!mmu_can_forbid_execution() || (!at->mapped && is_stacks(model, page)))
-        return;
-    CHECK_EQ(space_execute(model_vaddr(model, page)), allowed);
-    if (allowed)
-        at->resident = after_read(model, at);
+    if (mmu_can_forbid_execution())
+        CHECK_EQ(space_execute(model_vaddr(model, page)), touch(model, page, VMA_EXEC));
 }
 
 static void step_resolve(model_t *model, size_t page, size_t count)
@@ -220,7 +240,7 @@ static void step_resolve(model_t *model, size_t page, size_t count)
     int expected = 0;
 
     for (size_t i = page; i <= end && expected == 0; i++)
-        if (!touch(model, i, write))
+        if (!touch(model, i, write ? VMA_WRITE : VMA_RIGHTS))
             expected = -EFAULT;
     CHECK_EQ(mspace_resolve(model->mspace, model_vaddr(model, 0) + start, length, write), expected);
 }
@@ -230,14 +250,16 @@ static void step_resolve(model_t *model, size_t page, size_t count)
 static mapping_t random_mapping(const model_t *model, size_t count)
 {
     static const int kinds[] = {
-        VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_FILE, VMA_FILE, VMA_FILE, VMA_PHYS,
-        VMA_HEAP, VMA_STACK,
+        VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON,
+        VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_PHYS, VMA_PHYS,
+        VMA_HEAP, VMA_HEAP, VMA_STACK,
     };
     mapping_t mapping = {
         .kind = kinds[test_random_below(ARRAY_LENGTH(kinds))],
         .rights = (int)test_random_below(8),
         .capabilities = test_random_below(3) != 0 ? VMA_RIGHTS : (int)test_random_below(8),
         .resolve = test_random_below(6) == 0,
+        .no_reserve = test_random_below(8) == 0,
     };
 
     switch (mapping.kind) {
@@ -261,6 +283,7 @@ static mapping_t random_mapping(const model_t *model, size_t count)
         mapping.rights = VMA_RW;
         break;
     default:
+        mapping.grows = test_random_below(16) == 0;
         break;
     }
     if (test_random_below(4) != 0) {        /* mostly such as can merge */
@@ -293,6 +316,10 @@ static size_t call_map(model_t *model, map_call_t *call, size_t address, size_t 
     flags |= mapping->kind | mapping->rights | mapping->capabilities << 4;
     if (mapping->shared)
         flags |= VMA_SHARED;
+    if (mapping->no_reserve)
+        flags |= VMA_NO_RESERVE;
+    if (mapping->grows)
+        flags |= VMA_GROWS_DOWN;
     if (mapping->resolve)
         flags |= VMA_RESOLVE;
     return (size_t)call(model->mspace, address, PAGES(count), ino, offset,
@@ -328,7 +355,8 @@ static void step_map(model_t *model, size_t hint, size_t count)
     size_t got = call_map(model, mspace_map, address, count, &mapping, 0);
     size_t page = hint;
 
-    if (any || !is_free(model, hint, count) || touches_stack(model, hint, count))
+    if (any || !is_free(model, hint, count) || touches_stack(model, hint, count) ||
+        is_in_guard_gap(model, hint + count))
         page = find_from(model, model->map_base, count);
     if (page == model->pages)
         page = find_from(model, 0, count);
@@ -371,8 +399,12 @@ static void step_protect(model_t *model, size_t page, size_t count)
     CHECK_EQ(mspace_protect(model->mspace, model_vaddr(model, page), PAGES(count), rights),
              expected);
     if (expected == 0)
-        for (size_t i = page; i < page + count; i++)
-            model->page[i].rights = (uint8_t)rights;
+        for (size_t i = page; i < page + count; i++) {
+            model_page_t *at = &model->page[i];
+
+            at->rights = (uint8_t)rights;
+            at->charged |= (rights & VMA_WRITE) != 0 && !at->shared && !at->no_reserve;
+        }
 }
 
 static void step_kill(model_t *model, size_t page, size_t count)
@@ -426,7 +458,8 @@ static void step_break(model_t *model, size_t new_end)
         size_t count = new_end - model->break_end;
 
         if (new_end + 1 > model->pages || !is_free(model, model->break_end, count + 1) ||
-            touches_stack(model, model->break_end, count + 1))
+            touches_stack(model, model->break_end, count + 1) ||
+            is_in_guard_gap(model, new_end + 1))
             expected = -ENOMEM;
         else
             put_pages(model, model->break_end, count, &heap);
@@ -452,6 +485,7 @@ void model_init(model_t *model, mspace_t *mspace, size_t pages, test_file_t *fil
     memset(model, 0, sizeof(*model));
     model->mspace = mspace;
     model->pages = pages;
+    model->stack_limit = SIZE_MAX;
     model->file = file;
     model->frames = frames;
     for (size_t i = 0; i < MODEL_FRAMES; i++)
@@ -468,6 +502,7 @@ void model_set_stack(model_t *model, size_t top, size_t length, size_t limit)
     put_pages(model, top - length, length, &stack);
     model->stack_base = top - limit;
     model->stack_end = top;
+    model->stack_limit = limit;
 }
 
 void model_set_break(model_t *model, size_t page)

@@ -18,6 +18,9 @@ typedef struct model_page {
     bool mapped;
     bool dead;
     bool shared;
+    bool charged;
+    bool no_reserve;
+    bool grows;                 /* down */
     uint8_t rights;
     uint8_t capabilities;       /* as rights */
     int kind;
@@ -39,6 +42,7 @@ typedef struct model {
     size_t break_end;
     size_t stack_base;          /* 0: no stack */
     size_t stack_end;
+    size_t stack_limit;         /* pages an area may grow to */
     size_t resolved;            /* faults */
 } model_t;
 
@@ -50,6 +54,9 @@ size_t model_vaddr(const model_t *model, size_t page);
 /* A model of a new space of `pages` pages (its bounds are those of mspace). */
 void model_init(model_t *model, mspace_t *mspace, size_t pages, test_file_t *file,
                 page_t frames);
+
+/* Whether page + 1 belongs to the area of this page. */
+bool model_continues(const model_page_t *at, const model_page_t *next);
 
 /* One random operation on both; fails the test where they differ. */
 void model_step(model_t *model);

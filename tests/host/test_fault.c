@@ -420,6 +420,7 @@ TEST(fault_without_memory)
         size_t in_use;
 
         test_file_init(&file, "file", PAGES(4));
+        commit.mode = COMMIT_ALWAYS;
         space_map(ms, AT(0), PAGES(2000), ANON_RW);
         CHECK(mspace_map(ms, 0x50000000, PAGES(4), &file.ino, 0, 0, FILE_RW));
         CHECK_EQ(space_byte(AT(0)), 0);

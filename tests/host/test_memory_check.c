@@ -219,6 +219,7 @@ TEST(memory_check_all_of_memory)
 
     test_file_init(&file, "file", PAGES(4));
     CHECK(mspace_map(ms, AT(20000), PAGES(4), &file.ino, 0, 0, FILE_RO | VMA_RESOLVE) != NULL);
+    commit.mode = COMMIT_ALWAYS;
     space_map(ms, AT(0), PAGES(20000), ANON_RW);
     while (mspace_resolve(ms, AT(pages), PAGE_SIZE, true) == 0)
         pages++;

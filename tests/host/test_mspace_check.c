@@ -41,9 +41,14 @@ TEST(mspace_check_finds_what_is_wrong)
     ms->phys_pg_count++;
     CHECK_FINDS(ms, "phys_pg_count is not the number of frames in use");
     ms->phys_pg_count--;
+    ms->charged++;
+    CHECK_FINDS(ms, "charged is not the number of pages in charged areas");
+    ms->charged--;
     vma->flags |= VMA_WRITE;
+    CHECK_FINDS(ms, "an area is private and writable and not charged");
+    vma->flags |= VMA_ACCOUNTED;
     CHECK_FINDS(ms, "two equal neighbours were not merged");
-    vma->flags &= ~VMA_WRITE;
+    vma->flags &= ~(VMA_WRITE | VMA_ACCOUNTED);
     vma->flags &= ~VMA_COPY_ON_WRITE;
     CHECK_FINDS(ms, "an area's flags break the rules of its kind");
     vma->flags |= VMA_COPY_ON_WRITE;

@@ -117,17 +117,75 @@ TEST(fault_stack_respects_its_neighbours)
     space_stop(ms);
 }
 
-TEST(fault_stack_areas_grow_only_above_the_limit)
+/* Any area that grows down does so up to the limit, and searches leave a gap below it. */
+TEST(fault_areas_grow_down_to_the_limit)
+{
+    static const int kinds[] = { VMA_STACK_SEGMENT, ANON_RW | VMA_GROWS_DOWN,
+                                 VMA_ANON | VMA_READ | VMA_GROWS_DOWN };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        mspace_t *ms = space_start("2level", 2000);
+        bool write = (kinds[i] & VMA_WRITE) != 0;
+        uint8_t byte;
+
+        ms->limits.stack = 50;
+        space_map(ms, AT(1000), PAGES(2), kinds[i]);
+        CHECK(write ? space_write(AT(999), 7) : space_read(AT(999), &byte));
+        CHECK_AREA(ms, AT(999), PAGES(3));
+        CHECK(write || !space_write(AT(998), 1));
+        CHECK_EQ(space_byte(AT(952)), 0);
+        CHECK_AREA(ms, AT(952), PAGES(50));
+        CHECK(!space_read(AT(951), &byte));
+        CHECK_EQ(space_fault.reason, FAULT_STACK_LIMIT);
+        CHECK_EQ(space_fault.stack_base, AT(952));
+        CHECK_AREA(ms, AT(952), PAGES(50));
+        CHECK(!space_read(AT(600), &byte));
+        CHECK_EQ(space_fault.reason, FAULT_NO_AREA);
+        /* Its length counts, not where it began. */
+        CHECK_EQ(mspace_unmap(ms, AT(982), PAGES(20)), 0);
+        CHECK(space_read(AT(932), &byte));
+        CHECK_AREA(ms, AT(932), PAGES(50));
+        CHECK_OK(mspace_check(ms));
+        space_stop(ms);
+    }
+}
+
+TEST(mspace_map_leaves_a_gap_below_what_grows_down)
+{
+    mspace_t *ms = space_start("pae", 1000);
+    size_t gap = STACK_GUARD_GAP / PAGE_SIZE;
+
+    space_map(ms, AT(gap + 10), PAGES(2), ANON_RW | VMA_GROWS_DOWN);
+    CHECK_EQ(space_map(ms, 0, PAGES(11), ANON_RO), AT(gap + 12));
+    CHECK_EQ(space_map(ms, 0, PAGES(10), ANON_RO), AT(0));
+    CHECK_EQ(mspace_unmap(ms, AT(0), PAGES(10)), 0);
+    /* A hint is treated as a search is; a fixed address is not. */
+    CHECK_EQ(space_map(ms, AT(1), PAGES(10), ANON_RO), AT(0));
+    CHECK_EQ(mspace_unmap(ms, AT(0), PAGES(10)), 0);
+    CHECK_EQ(space_map(ms, AT(2), PAGES(8), ANON_RO), AT(2));
+    CHECK_EQ(space_map(ms, AT(10), PAGES(1), ANON_RO | VMA_FIXED), AT(10));
+    CHECK(!space_write(AT(gap + 9), 1));        /* too near to what is below */
+    CHECK_EQ(space_fault.reason, FAULT_STACK_LIMIT);
+    CHECK_EQ(mspace_unmap(ms, AT(9), PAGES(2)), 0);
+    CHECK(space_write(AT(gap + 9), 1));
+    /* The gap is gone: nothing fits there any more, but where nothing may be read. */
+    CHECK_EQ(mspace_protect(ms, AT(2), PAGES(7), 0), 0);
+    CHECK(space_write(AT(20), 1));
+    CHECK_AREA(ms, AT(20), PAGES(gap - 8));
+    CHECK_OK(mspace_check(ms));
+    space_stop(ms);
+}
+
+/* The break keeps its distance too. */
+TEST(mspace_break_stays_out_of_the_gap_below_what_grows_down)
 {
     mspace_t *ms = space_start("2level", 1000);
+    size_t gap = STACK_GUARD_GAP / PAGE_SIZE;
 
-    /* A stack area of a space without a stack, and one below the stack's range. */
-    space_map(ms, AT(50), PAGES(2), VMA_STACK_SEGMENT);
-    CHECK(!space_write(AT(49), 1));
-    CHECK_EQ(space_fault.reason, FAULT_NO_AREA);
-    CHECK_EQ(mspace_set_stack(ms, AT(1000), PAGES(2), PAGES(100)), 0);
-    CHECK(!space_write(AT(49), 1));
-    CHECK_EQ(space_fault.reason, FAULT_NO_AREA);
-    CHECK_AREA(ms, AT(50), PAGES(2));
+    ms->break_start = ms->break_end = AT(1);
+    space_map(ms, AT(gap + 10), PAGES(2), ANON_RW | VMA_GROWS_DOWN);
+    CHECK_EQ(mspace_break(ms, AT(10)), -ENOMEM);
+    CHECK_EQ(mspace_break(ms, AT(9)), 0);
+    CHECK_OK(mspace_check(ms));
     space_stop(ms);
 }
