@@ -450,7 +450,8 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
         return kheap_full_realloc(heap, buffer, size, CALL_SITE);
     if (buffer == NULL)
         return kheap_alloc(heap, size);
-    if (UNLIKELY(heap->guard != NULL) && kheap_guard_realloc(heap, buffer, size, &buffer))
+    if (UNLIKELY(heap->guard != NULL)
+        && kheap_guard_realloc(heap, buffer, size, CALL_SITE, &buffer))
         return buffer;
     splock_lock(&heap->lock);
     size_t old = sound_size(heap, buffer);

@@ -323,7 +323,7 @@ void *kheap_full_realloc(kheap_t *heap, void *buffer, size_t size, size_t site)
 {
     if (buffer == NULL)
         return kheap_full_alloc(heap, size, site);
-    if (heap->guard != NULL && kheap_guard_realloc(heap, buffer, size, &buffer))
+    if (heap->guard != NULL && kheap_guard_realloc(heap, buffer, size, site, &buffer))
         return buffer;
     size_t block = begin_with(heap, "krealloc", buffer, site);
     if (block == 0)
