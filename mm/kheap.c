@@ -230,7 +230,7 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 {
     size_t bytes;
 
-    if (UNLIKELY(heap->level == KHEAP_FULL))
+    if (UNLIKELY(heap->level == KHEAP_FULL))    /* both answers look again, locked */
         return kheap_full_calloc(heap, count, size, CALL_SITE);
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
@@ -242,15 +242,17 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 
 void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
-    if (UNLIKELY(heap->level == KHEAP_FULL))
-        return kheap_full_memalign(heap, align, size, CALL_SITE);
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
     if (align <= KHEAP_ALIGN)       /* every buffer is */
-        return kheap_alloc(heap, size);
+        return alloc_fast(heap, size, CALL_SITE);
     if (align > KHEAP_LARGEST || size > KHEAP_LARGEST - align)
         return NULL;
     splock_lock(&heap->lock);
+    if (UNLIKELY(heap->level == KHEAP_FULL)) {
+        splock_unlock(&heap->lock);
+        return kheap_full_memalign(heap, align, size, CALL_SITE);
+    }
     heap->tree.visited = 0;
     void *buffer = heap->guard != NULL ? kheap_guard_alloc(heap, align, size) : NULL;
     if (buffer != NULL) {
@@ -444,6 +446,7 @@ static size_t sound_size(const kheap_t *heap, const void *buffer)
     return length != 0 ? length - REGISTRY : 0;
 }
 
+/* Here and below the level is read unlocked: it stays as it is while `buffer` is in use. */
 void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 {
     if (UNLIKELY(heap->level == KHEAP_FULL))

@@ -280,11 +280,16 @@ static bool is_guarded(const kheap_t *heap, const void *buffer)
     return heap->guard != NULL && kheap_guard_holds(heap, buffer);
 }
 
+/* Answer a call for a new buffer. => kheap_tune may have changed the level before the lock */
 static void *give(kheap_t *heap, const char *call, size_t align, size_t size, size_t site)
 {
     void *buffer = NULL;
 
     begin(heap, site);
+    if (UNLIKELY(heap->level != KHEAP_FULL)) {
+        splock_unlock(&heap->lock);
+        return kheap_memalign(heap, align, size);
+    }
     if (heap->guard != NULL)
         buffer = kheap_guard_alloc(heap, align, size);
     if (buffer == NULL)

@@ -160,13 +160,12 @@ static void describe(const kheap_guard_t *guard, size_t slot, const char *what, 
                 at->state == GUARD_FREED ? ", freed at " : "", freed);
 }
 
-/* How far an address outside is from a slot's buffer */
+/* How far an address outside is from a slot's buffer. => slot: any number; SIZE_MAX: no buffer */
 static size_t distance(const kheap_guard_t *guard, size_t slot, size_t address)
 {
-    const guard_slot_t *at = &guard->slot[slot];
-
-    if (slot >= guard->pages->slots || at->state == GUARD_NEVER_USED)
+    if (slot >= guard->pages->slots || guard->slot[slot].state == GUARD_NEVER_USED)
         return SIZE_MAX;
+    const guard_slot_t *at = &guard->slot[slot];
     return (address < at->buffer ? at->buffer - address : address - at->buffer - at->size)
         + (at->state == GUARD_FREED ? FREED_FURTHER : 0);
 }
@@ -298,8 +297,9 @@ static size_t size_of(kheap_t *heap, const char *call, const void *buffer)
         misuse(heap, call, buffer);
         return 0;
     }
+    size_t size = heap->guard->slot[slot].size;
     splock_unlock(&heap->lock);
-    return heap->guard->slot[slot].size;
+    return size;
 }
 
 size_t kheap_guard_usable_size(kheap_t *heap, void *buffer)

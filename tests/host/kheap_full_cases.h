@@ -96,6 +96,24 @@ TEST(kheap_full_is_chosen_while_nothing_is_in_use)
     check_cached_empty();
 }
 
+/* The level is looked at before the lock is taken, and may be another one then. */
+TEST(kheap_full_level_changed_before_the_lock)
+{
+    void *buffer[4];
+
+    new_heap(LIMIT);
+    buffer[0] = kheap_full_alloc(&heap, 100, SITE_A);
+    buffer[1] = kheap_full_calloc(&heap, 10, 10, SITE_A);
+    buffer[2] = kheap_full_memalign(&heap, 256, 100, SITE_A);
+    buffer[3] = kheap_full_realloc(&heap, NULL, 100, SITE_A);
+    CHECK_OK(kheap_check(&heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++) {
+        CHECK(buffer[i] != NULL && kheap_usable_size(&heap, buffer[i]) > 100);
+        kheap_free(&heap, buffer[i]);
+    }
+    check_empty();
+}
+
 TEST(kheap_full_secret_is_in_sum_and_canary)
 {
     unsigned char canary[2];
