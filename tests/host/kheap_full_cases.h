@@ -538,6 +538,8 @@ TEST(kheap_full_grows_only_over_a_sound_end)
             *end = wrong[i];
             CHECK(kheap_check(&heap) != NULL);
             CHECK(kheap_alloc(&heap, MIB) == NULL);
+            CHECK(strstr(host_misuse_last(), "kmalloc: the end of the segment, ") != NULL);
+            CHECK(strstr(host_misuse_last(), "is damaged\n") != NULL);
             *end = kept;
         }
         CHECK_EQ(host_misuse_count(), (without + 1) * ARRAY_LENGTH(wrong));
