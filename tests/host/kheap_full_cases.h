@@ -189,14 +189,7 @@ TEST(kheap_full_impossible_sizes)
     char *keep = full_of(100);
 
     paint(keep, 100, 1);
-    for (size_t less = 0; less < 3 * PAGE_SIZE; less += 13) {
-        CHECK(kheap_alloc(&heap, SIZE_MAX - less) == NULL);
-        CHECK(kheap_realloc(&heap, keep, SIZE_MAX - less) == NULL);
-        CHECK(kheap_memalign(&heap, PAGE_SIZE, SIZE_MAX - less) == NULL);
-        CHECK(kheap_alloc(&heap, KHEAP_LARGEST - less) == NULL);
-        CHECK(kheap_alloc(&heap, LIMIT - less % 64) == NULL);
-    }
-    CHECK(kheap_memalign(&heap, SIZE_MAX / 2 + 1, 100) == NULL);
+    check_impossible_sizes(keep);
     CHECK(kheap_calloc(&heap, SIZE_MAX / 2, 3) == NULL);
     CHECK(kheap_calloc(&heap, 1, SIZE_MAX) == NULL);
     CHECK(painted(keep, 100, 1));
