@@ -293,13 +293,13 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 
         freed += vma->gap + vma->length;
         mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-        bbtree_remove(&mspace->tree, &vma->node);
+        vma_remove(&mspace->tree, vma);
         mspace_free_vma(mspace, vma);
         vma = next;
     }
     if (vma != NULL && freed != 0) {
         vma->gap += freed;
-        bbtree_refresh(&mspace->tree, &vma->node);
+        vma_refresh(vma);
     }
     return vma;
 }

@@ -224,6 +224,12 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
  */
 bool vma_update(bbnode_t *node);
 
+/* Say that an area's `gap` changed. */
+void vma_refresh(vma_t *vma);
+
+/* Take an area out of the tree. The gap of the area behind it is the caller's. */
+void vma_remove(bbtree_t *tree, vma_t *vma);
+
 /* The area that holds the address, or the next one above it. => NULL: none */
 vma_t *vma_at_or_above(const bbtree_t *tree, size_t address);
 
