@@ -107,10 +107,6 @@ int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bo
     int kind_bits = flags & VMA_KINDS;
     const kind_t *kind;
 
-    /* What nearly all calls ask for, and its row has nothing against. */
-    if (LIKELY((flags & ~(VMA_RIGHTS | VMA_CAPABILITIES | VMA_CALL_FLAGS)) == VMA_ANON &&
-               ino == NULL && (offset | limit) == 0 && !kernel))
-        return complete(flags, 0, true);
     if ((flags & ~GIVEN_FLAGS) != 0 || kind_bits == 0 || (kind_bits & (kind_bits - 1)) != 0)
         return -EINVAL;
     kind = kind_of(flags);
@@ -354,7 +350,7 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper)
         inode_hold(upper->ino);
     vma->length = distance;
     vma->limit = limit_inside(vma->limit, distance);
-    upper->gap = 0;
+    upper->gap = upper->largest_gap = 0;
     link_after(tree, vma, upper);
 }
 

@@ -218,7 +218,10 @@ static ALWAYS_INLINE void climb_after_remove(bbtree_t *tree, bbnode_t *node, sid
 
 /* ---- what is called from outside; update: tree->update, which may be NULL */
 
-/* Hang a node, whose `value` is set, below `parent` at its empty `side`; NULL: the root. */
+/*
+ * Hang a node, whose `value` and summary (of itself alone) are set, below `parent` at its
+ * empty `side`; NULL: the root.
+ */
 static ALWAYS_INLINE void tree_link(bbtree_t *tree, bbnode_t *parent, side_t side,
                                     bbnode_t *node, bbtree_update_t *update)
 {
@@ -230,8 +233,6 @@ static ALWAYS_INLINE void tree_link(bbtree_t *tree, bbnode_t *parent, side_t sid
     else
         *child(parent, side) = node;
     tree->count++;
-    if (update != NULL)
-        update(node);
     climb_after_insert(tree, parent, node, update);
 }
 

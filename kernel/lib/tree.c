@@ -29,10 +29,13 @@ int bbtree_insert(bbtree_t *tree, bbnode_t *node)
         side = value < parent->value ? LEFT : RIGHT;
         next = *child(parent, side);
     }
-    if (tree->update == NULL)
+    if (tree->update == NULL) {
         tree_link(tree, parent, side, node, NULL);
-    else
-        tree_link(tree, parent, side, node, tree->update);
+        return 0;
+    }
+    node->left = node->right = NULL;
+    tree->update(node);
+    tree_link(tree, parent, side, node, tree->update);
     return 0;
 }
 
