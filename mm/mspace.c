@@ -293,34 +293,32 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     return vma;
 }
 
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *spare = NULL;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    if (mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_node(mspace);
+        if (spare == NULL)
+            return -ENOMEM;
+    }
+    mspace_revoke(mspace, first, base, end);
+    mspace_remove(mspace, first, base, end, spare);
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
+}
+
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
-    vma_t *spare = NULL;
-    vma_t *first;
-    size_t end;
-    int err = 0;
+    int err = -EINVAL;
 
     splock_lock(&mspace->lock);
-    if (!mspace_legal_range(mspace, address, length)) {
-        err = -EINVAL;
-        goto out;
-    }
-    end = address + length;
-    first = vma_at_or_above(&mspace->tree, address);
-    if (first == NULL || vma_base(first) >= end)
-        goto out;
-    if (mspace_cuts_in_two(first, address, end)) {
-        spare = mspace_take_node(mspace);
-        if (spare == NULL) {
-            err = -ENOMEM;
-            goto out;
-        }
-    }
-    mspace_revoke(mspace, first, address, end);
-    mspace_remove(mspace, first, address, end, spare);
-    mspace->unmapped_base = address;
-    mspace->unmapped_end = end;
-out:
+    if (mspace_legal_range(mspace, address, length))
+        err = mspace_take_out(mspace, address, address + length);
     splock_unlock(&mspace->lock);
     return err;
 }

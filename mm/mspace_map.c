@@ -91,6 +91,13 @@ static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *
     return base;
 }
 
+size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
+{
+    place_t place;
+
+    return find_place(mspace, hint, length, &place);
+}
+
 /* ---- areas */
 
 void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next)

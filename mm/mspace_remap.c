@@ -1,0 +1,324 @@
+/*
+ * Changing the length and the place of a range: mremap.
+ *
+ *      validate     the call, then its area                                 can fail
+ *      in place     shorter: the tail goes; longer: the area's end moves
+ *      reserve      a place, nodes for the new area and for what is cut     can fail
+ *      move         page-table entries, which makes tables first            can fail
+ *      areas        the target's out, the new one in, the source out        cannot
+ *
+ * Source and target may be parts of one area, so each is looked up when its turn comes.
+ */
+#include <kernel/errno.h>
+#include <kernel/host.h>
+#include <kernel/memory.h>
+
+#define REMAP_FLAGS (REMAP_MAY_MOVE | REMAP_FIXED | REMAP_DONT_UNMAP)
+
+typedef struct remap {
+    mspace_t *mspace;
+    size_t old;
+    size_t old_length;
+    size_t new_length;
+    size_t target;          /* where to, or a hint */
+    int flags;
+    vma_t *vma;             /* the area that `old` lies in */
+} remap_t;
+
+/* Nodes in hand: for the new area, and for the upper parts of areas cut in two. */
+typedef struct nodes {
+    vma_t *area;
+    vma_t *source;
+    vma_t *target;
+} nodes_t;
+
+/* ---- validate */
+
+static bool is_sound(const remap_t *remap)
+{
+    int flags = remap->flags;
+
+    if ((flags & ~REMAP_FLAGS) != 0 || remap->new_length == 0 ||
+        ((remap->old | remap->old_length | remap->new_length) & PAGE_MASK) != 0)
+        return false;
+    if ((flags & (REMAP_FIXED | REMAP_DONT_UNMAP)) == 0)
+        return true;
+    return (flags & REMAP_MAY_MOVE) != 0 &&
+           ((flags & REMAP_DONT_UNMAP) == 0 || remap->old_length == remap->new_length);
+}
+
+/* Whether the new place, given or hinted at, can be one. */
+static bool is_sound_target(const remap_t *remap)
+{
+    const mspace_t *mspace = remap->mspace;
+    size_t target = remap->target;
+
+    if ((remap->flags & REMAP_FIXED) != 0) {
+        if (!mspace_legal_range(mspace, target, remap->new_length))
+            return false;
+    } else if ((target & PAGE_MASK) != 0 || remap->new_length > mspace->upper_bound ||
+               target > mspace->upper_bound - remap->new_length) {
+        return false;
+    }
+    return target - remap->old >= remap->old_length && remap->old - target >= remap->new_length;
+}
+
+/* Whether the area's backing has a number for each page of what grows. */
+static bool has_offsets(const remap_t *remap)
+{
+    const vma_t *vma = remap->vma;
+    uint64_t page = (uint64_t)(vma->offset + (off_t)(remap->old - vma_base(vma))) >> PAGE_SHIFT;
+    uint64_t last = SIZE_MAX < INT64_MAX ? SIZE_MAX : (uint64_t)INT64_MAX >> PAGE_SHIFT;
+
+    return !vma->ops->backed || page + (remap->new_length >> PAGE_SHIFT) <= last;
+}
+
+/* Whether the area lets the range move or grow. => 0, -EINVAL, -EFAULT */
+static int check_area(const remap_t *remap)
+{
+    const vma_t *vma = remap->vma;
+    bool grows = remap->new_length > remap->old_length;
+    size_t kept = grows ? remap->old_length : remap->new_length;
+
+    if (remap->old_length == 0 && (vma->flags & VMA_SHARED) == 0)
+        return -EINVAL;
+    if ((remap->flags & REMAP_DONT_UNMAP) != 0 && vma->ops->foreign)
+        return -EINVAL;
+    if (kept > vma_end(vma) - remap->old)
+        return -EFAULT;
+    if (grows && !has_offsets(remap))
+        return -EINVAL;
+    return grows && vma->ops->foreign ? -EFAULT : 0;
+}
+
+/* ---- in place */
+
+/* Move the end of the area up, if the range ends it and there is room. => whether it did */
+static bool grow_in_place(const remap_t *remap)
+{
+    mspace_t *mspace = remap->mspace;
+    size_t grown = remap->new_length - remap->old_length;
+    vma_t *vma = remap->vma;
+    size_t end = vma_end(vma);
+    const vma_t *next;
+
+    if (remap->old_length != end - remap->old)
+        return false;
+    next = vma_next(vma);
+    if (grown > (next != NULL ? next->gap : mspace->upper_bound - end))
+        return false;
+    if ((vma->flags & VMA_STACK) == 0 && mspace_is_for_stack(mspace, end, end + grown))
+        return false;
+    vma_set_range(&mspace->tree, vma, vma_base(vma), end + grown);
+    mspace->v_size += grown >> PAGE_SHIFT;
+    mspace_merge(mspace, vma);
+    return true;
+}
+
+/* ---- move */
+
+static void give_nodes(mspace_t *mspace, const nodes_t *nodes)
+{
+    mspace_give_node(mspace, nodes->area);
+    mspace_give_node(mspace, nodes->source);
+    mspace_give_node(mspace, nodes->target);
+}
+
+/* Whether the range goes away where it was. */
+static inline bool leaves(const remap_t *remap)
+{
+    return (remap->flags & REMAP_DONT_UNMAP) == 0 && remap->old_length != 0;
+}
+
+/*
+ * Reserve what the move may need. => first: the first area at or above the target
+ * => 0, or -ENOMEM and nothing is reserved
+ */
+static int reserve(const remap_t *remap, const vma_t *first, nodes_t *nodes)
+{
+    mspace_t *mspace = remap->mspace;
+    bool cuts_source = leaves(remap) && mspace_cuts_in_two(remap->vma, remap->old,
+                                                           remap->old + remap->old_length);
+    bool cuts_target = mspace_cuts_in_two(first, remap->target,
+                                          remap->target + remap->new_length);
+
+    *nodes = (nodes_t){ .area = mspace_take_node(mspace) };
+    if (cuts_source && nodes->area != NULL)
+        nodes->source = mspace_take_node(mspace);
+    if (cuts_target && nodes->area != NULL)
+        nodes->target = mspace_take_node(mspace);
+    if (nodes->area != NULL && (nodes->source != NULL) == cuts_source &&
+        (nodes->target != NULL) == cuts_target)
+        return 0;
+    give_nodes(mspace, nodes);
+    return -ENOMEM;
+}
+
+/* Make up the new area. */
+static void make_area(const remap_t *remap, vma_t *area)
+{
+    vma_copy_part(remap->vma, remap->old, remap->new_length, area);
+    area->node.value = remap->target;
+    if ((area->flags & VMA_HEAP) != 0) {
+        area->flags ^= VMA_HEAP | VMA_ANON;
+        area->ops = vma_ops_of(area->flags);
+    }
+}
+
+/* An entry in the target goes. */
+static mmu_entry_t drop_replaced(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    mspace_t *mspace = context;
+
+    if (!mspace_search_vma(mspace, vaddr)->ops->foreign)
+        mspace_drop_entry(mspace, entry);
+    return 0;
+}
+
+/*
+ * Take out areas in [base, end), and their pages from `pages` on; those below have gone.
+ *
+ * => spare: a node for an area cut in two, or NULL; it is used or given back
+ */
+static void remove_range(mspace_t *mspace, size_t base, size_t pages, size_t end, vma_t *spare)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+
+    if (pages < end)
+        mspace_revoke(mspace, vma_at_or_above(&mspace->tree, pages), pages, end);
+    if (spare != NULL && !mspace_cuts_in_two(first, base, end)) {
+        mspace_give_node(mspace, spare);
+        spare = NULL;
+    }
+    mspace_remove(mspace, first, base, end, spare);
+}
+
+static vma_t *insert(mspace_t *mspace, vma_t *area)
+{
+    vma_t *next = vma_at_or_above(&mspace->tree, vma_base(area));
+    size_t free_from;
+
+    if (next != NULL) {
+        free_from = vma_base(next) - next->gap;
+    } else {
+        const vma_t *last = vma_of(bbtree_last(&mspace->tree));
+
+        free_from = last != NULL ? vma_end(last) : mspace->lower_bound;
+    }
+    mspace_insert(mspace, area, free_from, next);
+    return area;
+}
+
+/* The pages are in the new place: let the areas follow. */
+static void move_areas(const remap_t *remap, size_t kept, bool replaces, const nodes_t *nodes)
+{
+    mspace_t *mspace = remap->mspace;
+    size_t old_end = remap->old + remap->old_length;
+
+    /* The new area takes its reference on the file before the old one drops its own. */
+    make_area(remap, nodes->area);
+    if (replaces)
+        remove_range(mspace, remap->target, remap->target + kept,
+                     remap->target + remap->new_length, nodes->target);
+    insert(mspace, nodes->area);
+    if (leaves(remap)) {
+        remove_range(mspace, remap->old, remap->old + kept, old_end, nodes->source);
+        mspace->unmapped_base = remap->old;
+        mspace->unmapped_end = old_end;
+    }
+    mspace_merge(mspace, nodes->area);
+    if ((remap->flags & REMAP_DONT_UNMAP) != 0) {
+        vma_t *left = mspace_search_vma(mspace, remap->old);
+
+        if ((left->flags & VMA_LOCKED) != 0) {
+            left->flags &= ~(VMA_LOCKED | VMA_LOCK_ON_FAULT);
+            mspace_merge(mspace, left);
+        }
+    }
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+}
+
+static int move(remap_t *remap)
+{
+    mspace_t *mspace = remap->mspace;
+    size_t kept = remap->old_length < remap->new_length ? remap->old_length : remap->new_length;
+    bool replaces = false;
+    vma_t *first = NULL;
+    nodes_t nodes;
+    int err;
+
+    if ((remap->flags & REMAP_FIXED) == 0) {
+        remap->target = mspace_find_place(mspace, remap->target, remap->new_length);
+        if (remap->target == 0)
+            return -ENOMEM;
+    } else {
+        first = vma_at_or_above(&mspace->tree, remap->target);
+        replaces = first != NULL && vma_base(first) < remap->target + remap->new_length;
+    }
+    err = reserve(remap, first, &nodes);
+    if (err != 0)
+        return err;
+    if (kept != 0)
+        err = mmu_move_range(mspace->directory, remap->old, remap->target, kept,
+                             replaces ? drop_replaced : NULL, mspace);
+    if (err != 0)
+        give_nodes(mspace, &nodes);
+    else
+        move_areas(remap, kept, replaces, &nodes);
+    return err;
+}
+
+/* => 0 and remap->target, or an error */
+static int do_remap(remap_t *remap)
+{
+    mspace_t *mspace = remap->mspace;
+    bool goes = (remap->flags & (REMAP_FIXED | REMAP_DONT_UNMAP)) != 0;
+    int err;
+
+    if (mspace->directory == PAGE_NONE || !is_sound(remap))
+        return -EINVAL;
+    remap->vma = mspace_search_vma(mspace, remap->old);
+    if (remap->vma == NULL || (remap->vma->flags & VMA_DEAD) != 0)
+        return -EFAULT;
+    if (goes && !is_sound_target(remap))
+        return -EINVAL;
+    if (!goes)
+        remap->target = remap->old;
+    if (remap->old_length > remap->new_length &&
+        !mspace_legal_range(mspace, remap->old, remap->old_length))
+        return -EINVAL;
+    if (!goes && remap->old_length == remap->new_length)
+        return 0;
+    if (!goes && remap->old_length > remap->new_length)
+        return mspace_take_out(mspace, remap->old + remap->new_length,
+                               remap->old + remap->old_length);
+    err = check_area(remap);
+    if (err != 0 || (!goes && grow_in_place(remap)))
+        return err;
+    if ((remap->flags & REMAP_MAY_MOVE) == 0)
+        return -ENOMEM;
+    if (!goes)
+        remap->target = 0;
+    return move(remap);
+}
+
+void *mspace_remap(mspace_t *mspace, size_t address, size_t old_length, size_t new_length,
+                   size_t new_address, int flags)
+{
+    remap_t remap = {
+        .mspace = mspace,
+        .old = address,
+        .old_length = old_length,
+        .new_length = new_length,
+        .target = new_address,
+        .flags = flags,
+    };
+    int err;
+
+    splock_lock(&mspace->lock);
+    err = do_remap(&remap);
+    splock_unlock(&mspace->lock);
+    *host_errno() = -err;
+    return err == 0 ? (void *)remap.target : NULL;
+}
