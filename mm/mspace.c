@@ -207,8 +207,9 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     return 0;
 }
 
-void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
-                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
+static ALWAYS_INLINE void change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                                         mmu_change_t *ours, mmu_change_t *foreign,
+                                         void *context)
 {
     size_t from = base;
 
@@ -233,9 +234,15 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
     mspace_account(mspace);
 }
 
+void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
+{
+    change_entries(mspace, first, base, end, ours, foreign, context);
+}
+
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
 }
 
 /* ---- taking out areas */
@@ -293,7 +300,7 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     return vma;
 }
 
-int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
 {
     vma_t *first = vma_at_or_above(&mspace->tree, base);
     vma_t *spare = NULL;
@@ -312,13 +319,18 @@ int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
     return 0;
 }
 
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    return take_out(mspace, base, end);
+}
+
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
     int err = -EINVAL;
 
     splock_lock(&mspace->lock);
     if (mspace_legal_range(mspace, address, length))
-        err = mspace_take_out(mspace, address, address + length);
+        err = take_out(mspace, address, address + length);
     splock_unlock(&mspace->lock);
     return err;
 }

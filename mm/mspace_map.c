@@ -75,7 +75,8 @@ static size_t free_before(const mspace_t *mspace, const vma_t *next)
 }
 
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
-static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *place)
+static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
+                                       place_t *place)
 {
     size_t base;
 

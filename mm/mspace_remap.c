@@ -38,12 +38,12 @@ static bool is_sound(const remap_t *remap)
 {
     int flags = remap->flags;
 
-    if ((flags & ~REMAP_FLAGS) != 0 || remap->new_length == 0 ||
+    if (remap->new_length == 0 ||
         ((remap->old | remap->old_length | remap->new_length) & PAGE_MASK) != 0)
         return false;
-    if ((flags & (REMAP_FIXED | REMAP_DONT_UNMAP)) == 0)
+    if ((flags & ~REMAP_MAY_MOVE) == 0)
         return true;
-    return (flags & REMAP_MAY_MOVE) != 0 &&
+    return (flags & ~REMAP_FLAGS) == 0 && (flags & REMAP_MAY_MOVE) != 0 &&
            ((flags & REMAP_DONT_UNMAP) == 0 || remap->old_length == remap->new_length);
 }
 
@@ -61,6 +61,37 @@ static bool is_sound_target(const remap_t *remap)
         return false;
     }
     return target - remap->old >= remap->old_length && remap->old - target >= remap->new_length;
+}
+
+/*
+ * Whether the range is a whole area, and its new place lies in the gap before or behind
+ * it: then the place is legal and free, and the area keeps its node.
+ */
+static inline bool can_slide(const remap_t *remap)
+{
+    const vma_t *vma = remap->vma;
+    size_t target = remap->target;
+    const vma_t *next;
+    size_t end;
+
+    if ((remap->flags & REMAP_DONT_UNMAP) != 0 || remap->old != vma_base(vma) ||
+        remap->old_length != vma->length || remap->new_length < vma->length ||
+        (target & PAGE_MASK) != 0)
+        return false;
+    if (target < remap->old)
+        return target >= remap->old - vma->gap && remap->old - target >= remap->new_length;
+    next = vma_next(vma);
+    end = next != NULL ? vma_base(next) : remap->mspace->upper_bound;
+    return target - remap->old >= vma->length && target < end &&
+           end - target >= remap->new_length;
+}
+
+/* Whether the range, which begins in its area, is a legal one, where it gets shorter. */
+static inline bool is_legal_source(const remap_t *remap)
+{
+    return remap->old_length <= remap->new_length ||
+           remap->old_length <= vma_end(remap->vma) - remap->old ||
+           mspace_legal_range(remap->mspace, remap->old, remap->old_length);
 }
 
 /* Whether the area's backing has a number for each page of what grows. */
@@ -92,6 +123,28 @@ static int check_area(const remap_t *remap)
 }
 
 /* ---- in place */
+
+/* Take out the tail, if there is one. => 0, -EINVAL (it leaves the space), -ENOMEM */
+static int shrink(const remap_t *remap)
+{
+    mspace_t *mspace = remap->mspace;
+    vma_t *vma = remap->vma;
+    size_t base = remap->old + remap->new_length;
+    size_t end = vma_end(vma);
+
+    if (remap->old_length == remap->new_length)
+        return 0;
+    if (remap->old_length != end - remap->old)
+        return is_legal_source(remap)
+               ? mspace_take_out(mspace, base, remap->old + remap->old_length) : -EINVAL;
+    /* It is the area's own: no search, and no node. */
+    mspace_revoke(mspace, vma, base, end);
+    vma_cut_above(&mspace->tree, vma, base);
+    mspace->v_size -= (end - base) >> PAGE_SHIFT;
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
+}
 
 /* Move the end of the area up, if the range ends it and there is room. => whether it did */
 static bool grow_in_place(const remap_t *remap)
@@ -154,15 +207,21 @@ static int reserve(const remap_t *remap, const vma_t *first, nodes_t *nodes)
     return -ENOMEM;
 }
 
+/* A part of the heap that is not where the break is. */
+static void leave_heap(vma_t *vma)
+{
+    if (UNLIKELY((vma->flags & VMA_HEAP) != 0)) {
+        vma->flags ^= VMA_HEAP | VMA_ANON;
+        vma->ops = vma_ops_of(vma->flags);
+    }
+}
+
 /* Make up the new area. */
 static void make_area(const remap_t *remap, vma_t *area)
 {
     vma_copy_part(remap->vma, remap->old, remap->new_length, area);
     area->node.value = remap->target;
-    if ((area->flags & VMA_HEAP) != 0) {
-        area->flags ^= VMA_HEAP | VMA_ANON;
-        area->ops = vma_ops_of(area->flags);
-    }
+    leave_heap(area);
 }
 
 /* An entry in the target goes. */
@@ -193,7 +252,7 @@ static void remove_range(mspace_t *mspace, size_t base, size_t pages, size_t end
     mspace_remove(mspace, first, base, end, spare);
 }
 
-static vma_t *insert(mspace_t *mspace, vma_t *area)
+static void insert(mspace_t *mspace, vma_t *area)
 {
     vma_t *next = vma_at_or_above(&mspace->tree, vma_base(area));
     size_t free_from;
@@ -206,7 +265,26 @@ static vma_t *insert(mspace_t *mspace, vma_t *area)
         free_from = last != NULL ? vma_end(last) : mspace->lower_bound;
     }
     mspace_insert(mspace, area, free_from, next);
-    return area;
+}
+
+static int slide(const remap_t *remap)
+{
+    mspace_t *mspace = remap->mspace;
+    vma_t *vma = remap->vma;
+    int err = mmu_move_range(mspace->directory, remap->old, remap->target, remap->old_length,
+                             NULL, NULL);
+
+    if (err != 0)
+        return err;
+    mspace->v_size += (remap->new_length - remap->old_length) >> PAGE_SHIFT;
+    mspace->unmapped_base = remap->old;
+    mspace->unmapped_end = vma_end(vma);
+    leave_heap(vma);
+    vma_set_range(&mspace->tree, vma, remap->target, remap->target + remap->new_length);
+    mspace_merge(mspace, vma);
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+    return 0;
 }
 
 /* The pages are in the new place: let the areas follow. */
@@ -252,6 +330,8 @@ static int move(remap_t *remap)
         remap->target = mspace_find_place(mspace, remap->target, remap->new_length);
         if (remap->target == 0)
             return -ENOMEM;
+        if (can_slide(remap))
+            return slide(remap);
     } else {
         first = vma_at_or_above(&mspace->tree, remap->target);
         replaces = first != NULL && vma_base(first) < remap->target + remap->new_length;
@@ -269,11 +349,24 @@ static int move(remap_t *remap)
     return err;
 }
 
+/* Move it to the place that the call names or hints at. => as do_remap */
+static int remap_to(remap_t *remap)
+{
+    bool slides = (remap->flags & REMAP_FIXED) != 0 && can_slide(remap);
+    int err;
+
+    if (!slides && (!is_sound_target(remap) || !is_legal_source(remap)))
+        return -EINVAL;
+    err = check_area(remap);
+    if (err != 0)
+        return err;
+    return slides ? slide(remap) : move(remap);
+}
+
 /* => 0 and remap->target, or an error */
-static int do_remap(remap_t *remap)
+static ALWAYS_INLINE int do_remap(remap_t *remap)
 {
     mspace_t *mspace = remap->mspace;
-    bool goes = (remap->flags & (REMAP_FIXED | REMAP_DONT_UNMAP)) != 0;
     int err;
 
     if (mspace->directory == PAGE_NONE || !is_sound(remap))
@@ -281,25 +374,17 @@ static int do_remap(remap_t *remap)
     remap->vma = mspace_search_vma(mspace, remap->old);
     if (remap->vma == NULL || (remap->vma->flags & VMA_DEAD) != 0)
         return -EFAULT;
-    if (goes && !is_sound_target(remap))
-        return -EINVAL;
-    if (!goes)
-        remap->target = remap->old;
-    if (remap->old_length > remap->new_length &&
-        !mspace_legal_range(mspace, remap->old, remap->old_length))
-        return -EINVAL;
-    if (!goes && remap->old_length == remap->new_length)
-        return 0;
-    if (!goes && remap->old_length > remap->new_length)
-        return mspace_take_out(mspace, remap->old + remap->new_length,
-                               remap->old + remap->old_length);
+    if ((remap->flags & ~REMAP_MAY_MOVE) != 0)
+        return remap_to(remap);
+    remap->target = remap->old;
+    if (remap->old_length >= remap->new_length)
+        return shrink(remap);
     err = check_area(remap);
-    if (err != 0 || (!goes && grow_in_place(remap)))
+    if (err != 0 || grow_in_place(remap))
         return err;
     if ((remap->flags & REMAP_MAY_MOVE) == 0)
         return -ENOMEM;
-    if (!goes)
-        remap->target = 0;
+    remap->target = 0;
     return move(remap);
 }
 

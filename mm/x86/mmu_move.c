@@ -26,19 +26,22 @@ typedef struct move {
     size_t from;
     size_t to;
     size_t length;
-    bool apart;             /* no table has pages of both ranges */
     mmu_change_t *drop;     /* NULL: nothing is in the target */
     void *context;
-    bool all;               /* flush everything; else: */
-    uint32_t moved;         /* pages of the source that were present, one bit each */
-    uint32_t dropped;       /* of the target */
+    bool emptied;           /* a table of the source, or one above it, has no entry now */
 } move_t;
 
-/* One step: `count` pages. */
+/* One step: `count` pages, and where they are. */
 typedef struct step {
     size_t from;
     size_t to;
     size_t count;
+    bool has_source;        /* `source` is the first entry; else there is no table */
+    bool has_target;        /* the same; else `target` is the entry above it */
+    bool has_entries;       /* set by make_step */
+    walk_t above;           /* of the source: the entry that leads to its table */
+    walk_t source;
+    walk_t target;
 } step_t;
 
 static inline frame_t *frame_of(page_t table)
@@ -46,92 +49,119 @@ static inline frame_t *frame_of(page_t table)
     return &physical_frames[table >> PAGE_SHIFT];
 }
 
-static ALWAYS_INLINE step_t step_at(const paging_format_t *format, const move_t *move,
-                                    size_t done)
+/* walk_down to the last level that keeps the level above. */
+static ALWAYS_INLINE bool look_at_source(const paging_format_t *format, const move_t *move,
+                                         step_t *step)
 {
-    step_t step = { move->from + done, move->to + done, 0 };
-    size_t length = walk_step(format, 1, step.from, move->length - done);
+    walk_t *source = &step->source;
+    uint64_t entry = 0;
 
-    step.count = walk_step(format, 1, step.to, length) >> PAGE_SHIFT;
-    return step;
+    *source = (walk_t){ .page = PAGE_NONE };
+    if (walk_down(format, move->directory, step->from, 1, &step->above))
+        entry = entry_load(format, step->above.table, step->above.index);
+    if ((entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT)
+        return false;
+    source->page = (page_t)(entry & format->frame_mask);
+    source->table = table_address(source->page);
+    source->index = walk_index(format, 0, step->from);
+    return true;
+}
+
+static ALWAYS_INLINE void look(const paging_format_t *format, const move_t *move, size_t done,
+                               step_t *step)
+{
+    size_t length;
+
+    step->from = move->from + done;
+    step->to = move->to + done;
+    length = walk_step(format, 1, step->from, move->length - done);
+    step->count = walk_step(format, 1, step->to, length) >> PAGE_SHIFT;
+    step->has_source = look_at_source(format, move, step);
+    step->has_target = walk_down(format, move->directory, step->to, 0, &step->target);
 }
 
 /* ---- make */
 
-/* How many entries of the step are not 0; counting ends at `enough`. */
-static ALWAYS_INLINE size_t count_entries(const paging_format_t *format, const walk_t *source,
-                                          size_t count, size_t enough)
+/* Whether no table has pages of both ranges. */
+static ALWAYS_INLINE bool is_apart(const paging_format_t *format, const move_t *move)
 {
-    size_t found = 0;
+    unsigned shift = format->shift[1];
+    size_t last = move->length - 1;
 
-    for (unsigned i = source->index; count-- > 0 && found < enough; i++)
-        found += entry_load(format, source->table, i) != 0;
-    return found;
+    return (move->from + last) >> shift < move->to >> shift ||
+           (move->to + last) >> shift < move->from >> shift;
 }
 
-/* Whether the step's entries are all that their table has, and it is to be moved. */
+/* Whether at least `enough` entries of the step are not 0. */
+static ALWAYS_INLINE bool has_entries(const paging_format_t *format, const walk_t *source,
+                                      size_t count, size_t enough)
+{
+    const char *place = (const char *)source->table + source->index * format->entry_bytes;
+
+    for (; count > 0; count--, place += format->entry_bytes) {
+        if (entry_load(format, place, 0) != 0 && --enough == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Whether the step's entries, of which there are some, are all that their table has,
+ * and it is to be moved.
+ */
 static ALWAYS_INLINE bool takes_table(const paging_format_t *format, const move_t *move,
                                       const walk_t *source, size_t count)
 {
     size_t used = frame_of(source->page)->count;
 
-    if (!move->apart)
+    if (used > count || (count << PAGE_SHIFT != move->length && !is_apart(format, move)))
         return false;
-    if (count == 1u << format->index_bits[0])
+    if (used == 1 || count == 1u << format->index_bits[0])
         return true;
-    return used <= count && count <= SHIFT_MAX &&
-           count_entries(format, source, count, used) == used;
+    return count <= SHIFT_MAX && has_entries(format, source, count, used);
 }
 
-/* => 0 or -ENOMEM, as tables_make_path */
+/* Make what the step needs. => as tables_make_path; step->target is up to date */
 static ALWAYS_INLINE int make_step(const paging_format_t *format, const move_t *move,
-                                   const step_t *step)
+                                   step_t *step)
 {
-    walk_t source;
-    walk_t target;
-    walk_t made;
+    unsigned level = 0;
+    walk_t made;                /* so that `target` can live in registers */
+    int err;
 
-    if (!walk_down(format, move->directory, step->from, 0, &source) ||
-        walk_down(format, move->directory, step->to, 0, &target) ||
-        count_entries(format, &source, step->count, 1) == 0)
+    step->has_entries = step->has_source &&
+                        has_entries(format, &step->source, step->count, 1);
+    if (!step->has_entries || step->has_target)
         return 0;
-    if (!takes_table(format, move, &source, step->count))
-        return tables_make_path(move->directory, step->to, 0, &made);
-    return target.level == 1 ? 0 : tables_make_path(move->directory, step->to, 1, &made);
+    if (takes_table(format, move, &step->source, step->count)) {
+        if (step->target.level == 1)
+            return 0;
+        level = 1;
+    }
+    err = tables_make_path(move->directory, step->to, level, &made);
+    if (err == 0) {
+        step->target = made;
+        step->has_target = level == 0;
+    }
+    return err;
 }
 
 /* ---- move */
 
-/* Remember what must be flushed of `count` entries, from page `first` of their range on. */
-static ALWAYS_INLINE void note_present(const paging_format_t *format, move_t *move,
-                                       const walk_t *at, size_t first, size_t count,
-                                       uint32_t *pages)
-{
-    if (move->length > FLUSH_MAX * PAGE_SIZE) {
-        move->all = true;
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (entry_load(format, at->table, at->index + (unsigned)i) & ENTRY_PRESENT)
-            *pages |= 1u << (first + i);
-    }
-}
-
 static ALWAYS_INLINE void drop_entries(const paging_format_t *format, move_t *move,
-                                       const walk_t *target, const step_t *step)
+                                       const step_t *step)
 {
-    frame_t *table = frame_of(target->page);
+    frame_t *table = frame_of(step->target.page);
     size_t used = table->count;
 
-    note_present(format, move, target, (step->to - move->to) >> PAGE_SHIFT, step->count,
-                 &move->dropped);
     for (size_t i = 0; i < step->count && used > 0; i++) {
-        uint64_t raw = entry_load(format, target->table, target->index + (unsigned)i);
+        unsigned index = step->target.index + (unsigned)i;
+        uint64_t raw = entry_load(format, step->target.table, index);
 
         if (raw == 0)
             continue;
         (void)move->drop(move->context, step->to + i * PAGE_SIZE, entry_to_border(format, raw));
-        entry_store(format, target->table, target->index + (unsigned)i, 0);
+        entry_store(format, step->target.table, index, 0);
         used--;
     }
     table->count = (uint16_t)used;
@@ -167,19 +197,21 @@ static ALWAYS_INLINE volatile uint32_t *place_of(const paging_format_t *format, 
 }
 
 /* From one table to another, or to free places of the same. */
-static ALWAYS_INLINE void move_entries(const paging_format_t *format, const walk_t *source,
-                                       const walk_t *target, size_t count)
+static ALWAYS_INLINE void move_entries(const paging_format_t *format, move_t *move,
+                                       const step_t *step)
 {
     const unsigned words = format->entry_bytes / 4;
-    volatile uint32_t *from = place_of(format, source->table, source->index);
-    volatile uint32_t *to = place_of(format, target->table, target->index);
-    volatile uint32_t *end = from + count * words;
+    volatile uint32_t *from = place_of(format, step->source.table, step->source.index);
+    volatile uint32_t *to = place_of(format, step->target.table, step->target.index);
+    volatile uint32_t *end = from + step->count * words;
     size_t moved = 0;
 
     for (; from != end; from += words, to += words)
         moved += move_entry(format, from, to);
-    frame_of(source->page)->count -= (uint16_t)moved;
-    frame_of(target->page)->count += (uint16_t)moved;
+    frame_of(step->target.page)->count += (uint16_t)moved;
+    frame_of(step->source.page)->count -= (uint16_t)moved;
+    if (frame_of(step->source.page)->count == 0)
+        move->emptied = true;
 }
 
 /* Move entries inside their table, which has no others. */
@@ -194,45 +226,37 @@ static ALWAYS_INLINE void shift_entries(const paging_format_t *format, void *tab
 }
 
 /* Hang the source's table in the target's place. => the level above is there */
-static ALWAYS_INLINE void move_table(const paging_format_t *format, const move_t *move,
-                                     const walk_t *source, const step_t *step)
+static ALWAYS_INLINE void move_table(const paging_format_t *format, move_t *move,
+                                     const step_t *step)
 {
+    const walk_t *target = &step->target;
     unsigned index = walk_index(format, 0, step->to);
-    uint64_t entry;
-    walk_t at;
-    bool found = walk_down(format, move->directory, step->from, 1, &at);
+    const walk_t *above = &step->above;
+    uint64_t entry = entry_load(format, above->table, above->index);
 
-    DEBUG_ASSERT(found);
-    entry = entry_load(format, at.table, at.index);
-    entry_store(format, at.table, at.index, 0);
-    if (at.page != move->directory)
-        frame_of(at.page)->count--;
-    found = walk_down(format, move->directory, step->to, 1, &at);
-    ASSERT(found);
-    entry_store(format, at.table, at.index, entry);
-    if (at.page != move->directory)
-        frame_of(at.page)->count++;
-    if (index != source->index)
-        shift_entries(format, source->table, source->index, index, step->count);
+    ASSERT(target->level == 1);
+    entry_store(format, above->table, above->index, 0);
+    entry_store(format, target->table, target->index, entry);
+    if (format->levels > 2) {
+        frame_of(target->page)->count++;
+        if (--frame_of(above->page)->count == 0)
+            move->emptied = true;
+    }
+    if (index != step->source.index)
+        shift_entries(format, step->source.table, step->source.index, index, step->count);
 }
 
 static ALWAYS_INLINE void move_step(const paging_format_t *format, move_t *move,
                                     const step_t *step)
 {
-    walk_t source;
-    walk_t target;
-    bool there = walk_down(format, move->directory, step->to, 0, &target);
-
-    if (UNLIKELY(there && move->drop != NULL))
-        drop_entries(format, move, &target, step);
-    if (!walk_down(format, move->directory, step->from, 0, &source))
+    if (UNLIKELY(step->has_target && move->drop != NULL))
+        drop_entries(format, move, step);
+    if (!step->has_entries)
         return;
-    note_present(format, move, &source, (step->from - move->from) >> PAGE_SHIFT, step->count,
-                 &move->moved);
-    if (there)
-        move_entries(format, &source, &target, step->count);
-    else if (count_entries(format, &source, step->count, 1) != 0)
-        move_table(format, move, &source, step);
+    if (step->has_target)
+        move_entries(format, move, step);
+    else
+        move_table(format, move, step);
 }
 
 /* ---- sweep */
@@ -253,57 +277,64 @@ static ALWAYS_INLINE void unlink_empty(const paging_format_t *format, page_t dir
     }
 }
 
-static void flush_pages(size_t vaddr, uint32_t pages)
+static void flush_range(size_t vaddr, size_t length)
 {
-    for (; pages != 0; pages &= pages - 1)
-        paging_flush_page(vaddr + (size_t)__builtin_ctz(pages) * PAGE_SIZE);
+    for (size_t done = 0; done < length; done += PAGE_SIZE)
+        paging_flush_page(vaddr + done);
 }
 
-/* => gone: a table was taken out, and nothing flushed since */
-static void flush(const move_t *move, bool gone)
+/* => gone: a table was taken out, and nothing flushed since; err: nothing was moved */
+static inline void flush(const move_t *move, bool gone, int err)
 {
     if (move->directory != paging_state.current)
         return;
-    if (move->all || (gone && paging_format->eager_top)) {
+    if ((err == 0 && move->length > FLUSH_MAX * PAGE_SIZE) ||
+        (gone && paging_format->eager_top)) {
         paging_flush_space();
         return;
     }
-    flush_pages(move->from, move->moved);
-    flush_pages(move->to, move->dropped);
+    if (err != 0)
+        return;
+    flush_range(move->from, move->length);
+    if (move->drop != NULL)
+        flush_range(move->to, move->length);
 }
 
 /* ---- all of it */
 
 static ALWAYS_INLINE int move_in(const paging_format_t *format, move_t *move, page_t *chain)
 {
+    size_t done = 0;
     int err = 0;
     step_t step;
 
-    for (size_t done = 0; done < move->length && err == 0; done += step.count << PAGE_SHIFT) {
-        step = step_at(format, move, done);
+    do {
+        look(format, move, done, &step);
         err = make_step(format, move, &step);
-    }
+        done += step.count << PAGE_SHIFT;
+    } while (done < move->length && err == 0);
     if (UNLIKELY(err != 0)) {
-        unlink_empty(format, move->directory, move->to, move->length, chain);
+        unlink_empty(format, move->directory, move->to, done, chain);
         return err;
     }
-    for (size_t done = 0; done < move->length; done += step.count << PAGE_SHIFT) {
-        step = step_at(format, move, done);
+    /* With one step there is nothing to look for again. */
+    if (step.from != move->from) {
+        done = 0;
+        do {
+            look(format, move, done, &step);
+            step.has_entries = step.has_source && (step.has_target ||
+                               has_entries(format, &step.source, step.count, 1));
+            move_step(format, move, &step);
+            done += step.count << PAGE_SHIFT;
+        } while (done < move->length);
+    } else {
         move_step(format, move, &step);
     }
-    unlink_empty(format, move->directory, move->from, move->length, chain);
+    if (move->emptied)
+        unlink_empty(format, move->directory, move->from, move->length, chain);
     if (UNLIKELY(move->drop != NULL))
         unlink_empty(format, move->directory, move->to, move->length, chain);
     return 0;
-}
-
-/* Whether the ranges lie in different tables. */
-static bool is_apart(size_t from, size_t to, size_t length)
-{
-    unsigned shift = paging_format->shift[1];
-    size_t last = length - 1;
-
-    return (from + last) >> shift < to >> shift || (to + last) >> shift < from >> shift;
 }
 
 int mmu_move_range(page_t directory, size_t from, size_t to, size_t length,
@@ -318,14 +349,11 @@ int mmu_move_range(page_t directory, size_t from, size_t to, size_t length,
     move.from = from;
     move.to = to;
     move.length = length;
-    move.apart = is_apart(from, to, length);
     move.drop = drop;
     move.context = context;
-    move.all = false;
-    move.moved = 0;
-    move.dropped = 0;
+    move.emptied = false;
     err = WITH_FORMAT(move_in, &move, &chain);
-    flush(&move, chain != PAGE_NONE);
+    flush(&move, chain != PAGE_NONE, err);
     if (chain != PAGE_NONE)
         tables_free_chain(directory, chain);
     return err;
