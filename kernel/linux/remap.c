@@ -2,7 +2,8 @@
  * mremap: Linux's rules in front of mspace_remap.
  *
  * A refusal changes nothing. (Linux 6.1 has then already taken out what was in the new
- * place, if the old range is not part of one area; Linux since 6.17 has not.)
+ * place, if the old range is not part of one area; Linux since 6.17 has not. Both do so
+ * for length 0 moved to where it is, and say EFAULT; here that is EINVAL.)
  */
 #include <kernel/memory.h>
 #include "linux.h"

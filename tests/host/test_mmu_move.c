@@ -23,6 +23,7 @@ static struct state {
     mmu_entry_t entry[PAGES];       /* without what the processor sets */
     size_t fixed_tables;
     size_t table_pages;             /* that one table maps */
+    size_t refused;
     size_t dropped;
     size_t drop_base;
     size_t drop_end;
@@ -120,10 +121,11 @@ static void check_all(void)
 {
     size_t next = 0;
 
+    /* First: mmu_change_range frees empty tables itself. */
+    CHECK_EQ(mmu_table_count(state.space), tables_needed());
     mmu_change_range(state.space, BASE, PAGES * PAGE_SIZE, compare, &next);
     for (; next < PAGES; next++)
         CHECK_EQ(state.entry[next], 0);
-    CHECK_EQ(mmu_table_count(state.space), tables_needed());
     CHECK_OK(pagetable_check());
 }
 
@@ -181,8 +183,10 @@ static void step_fill(void)
 
 static void step_clear(void)
 {
-    size_t first = test_random_below(PAGES);
-    size_t count = any_length(PAGES - first);
+    /* All of it now and then, or no table would be missing any more. */
+    bool all = test_random_below(2) != 0;
+    size_t first = all ? 0 : test_random_below(PAGES);
+    size_t count = all ? PAGES : any_length(PAGES - first);
 
     mmu_change_range(state.space, vaddr_of(first), count * PAGE_SIZE, clear, NULL);
     memset(&state.entry[first], 0, count * sizeof(state.entry[0]));
@@ -230,6 +234,7 @@ static void move(size_t from, size_t to, size_t count, bool refuse)
     physical_fail_after(0);
     if (refuse && err == -ENOMEM) {
         CHECK_EQ(state.dropped, 0);
+        state.refused++;
     } else {
         CHECK_EQ(err, 0);
         CHECK_EQ(state.dropped, expected);
@@ -246,6 +251,11 @@ static void step_move(void)
     size_t from = test_random_below(PAGES - count + 1);
     size_t to = test_random_below(PAGES - count + 1);
 
+    /* Rather what is there to where nothing is. */
+    for (size_t i = 0; i < 20 && (is_empty(from, count) || !is_empty(to, count)); i++) {
+        from = test_random_below(PAGES - count + 1);
+        to = test_random_below(PAGES - count + 1);
+    }
     if (test_random_below(3) == 0)          /* equally aligned, as far as that goes */
         to = to / state.table_pages * state.table_pages + from % state.table_pages;
     if (test_random_below(4) == 0)
@@ -254,7 +264,7 @@ static void step_move(void)
         to -= to % state.table_pages;
     if (from + count > PAGES || to + count > PAGES || (from < to + count && to < from + count))
         return;
-    move(from, to, count, test_random_below(8) == 0);
+    move(from, to, count, test_random_below(4) == 0);
 }
 
 static void random_moves(const char *format, size_t steps)
@@ -263,9 +273,9 @@ static void random_moves(const char *format, size_t steps)
     for (size_t step = 0; step < steps; step++) {
         size_t die = test_random_below(100);
 
-        if (die < 20)
+        if (die < 25)
             step_fill();
-        else if (die < 30)
+        else if (die < 40)
             step_clear();
         else if (die < 97)
             step_move();
@@ -273,6 +283,7 @@ static void random_moves(const char *format, size_t steps)
             switch_pagetable(state.space);
         check_all();
     }
+    CHECK(state.refused > steps / 400);
     stop();
 }
 
@@ -289,6 +300,70 @@ TEST(mmu_random_moves_pae)
 TEST(mmu_random_moves_long)
 {
     random_moves("long", test_steps(6000));
+}
+
+/* A table of the source that is also one of the target stays where it is. */
+TEST(mmu_moves_between_ranges_that_share_a_table)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+        static const size_t offsets[] = { 3, 20, 648, 699 };
+        size_t base;
+
+        start(formats[i], 0);
+        base = 2 * state.table_pages - 624;     /* 624 pages, and 76 of the next table */
+        for (size_t k = 0; k < ARRAY_LENGTH(offsets); k++) {
+            mmu_place_t place;
+            size_t page = base + offsets[k];
+
+            CHECK_EQ(mmu_make(state.space, vaddr_of(page), &place), 0);
+            state.entry[page] = state.frame[k] | MMU_PRESENT | MMU_USER;
+            mmu_set(&place, state.entry[page]);
+        }
+        /* The last step has all that its table had, but not what came there since. */
+        for (size_t distance = 700; distance <= 1024; distance++) {
+            if (base + distance + 700 > PAGES)
+                break;
+            move(base, base + distance, 700, false);
+            check_all();
+            move(base + distance, base, 700, false);
+            check_all();
+        }
+        stop();
+    }
+}
+
+/* Each table that the target needs is refused once: nothing has changed. */
+TEST(mmu_moves_all_or_nothing)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+        size_t refused = 0;
+        int err;
+
+        start(formats[i], 0);
+        for (size_t page = 0; page < 1200; page += 3) {
+            mmu_place_t place;
+
+            CHECK_EQ(mmu_make(state.space, vaddr_of(page), &place), 0);
+            state.entry[page] = state.frame[page % FRAMES] | MMU_PRESENT | MMU_USER;
+            mmu_set(&place, state.entry[page]);
+        }
+        do {
+            physical_fail_after(refused + 1);
+            err = mmu_move_range(state.space, vaddr_of(0), vaddr_of(2500), 1200 * PAGE_SIZE,
+                                 NULL, NULL);
+            physical_fail_after(0);
+            if (err == 0)
+                break;
+            CHECK_EQ(err, -ENOMEM);
+            refused++;
+            check_all();
+        } while (true);
+        CHECK(refused >= 2);
+        memcpy(&state.entry[2500], &state.entry[0], 1200 * sizeof(state.entry[0]));
+        memset(&state.entry[0], 0, 1200 * sizeof(state.entry[0]));
+        check_all();
+        stop();
+    }
 }
 
 /* ---- what it takes */
