@@ -226,8 +226,9 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     return 0;
 }
 
-void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
-                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
+static ALWAYS_INLINE void change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                                         mmu_change_t *ours, mmu_change_t *foreign,
+                                         void *context)
 {
     size_t from = base;
 
@@ -252,9 +253,15 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
     mspace_account(mspace);
 }
 
+void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
+{
+    change_entries(mspace, first, base, end, ours, foreign, context);
+}
+
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
 }
 
 /* ---- taking out areas */
@@ -272,7 +279,7 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
-        mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
         vma_remove(&mspace->tree, vma);
         mspace_free_vma(mspace, vma);
         vma = next;
@@ -294,50 +301,53 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(&mspace->tree, vma, base);
-        mspace_unpromise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
         return spare;
     }
     if (vma_base(vma) < base) {
-        mspace_unpromise(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
         vma_cut_above(&mspace->tree, vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
-        mspace_unpromise(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
         vma_cut_below(&mspace->tree, vma, end);
     }
     return vma;
 }
 
+static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *spare = NULL;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    if (mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_second_half(mspace);
+        if (spare == NULL)
+            return -ENOMEM;
+    }
+    mspace_revoke(mspace, first, base, end);
+    mspace_remove(mspace, first, base, end, spare);
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
+}
+
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    return take_out(mspace, base, end);
+}
+
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
-    vma_t *spare = NULL;
-    vma_t *first;
-    size_t end;
-    int err = 0;
+    int err = -EINVAL;
 
     splock_lock(&mspace->lock);
-    if (!mspace_legal_range(mspace, address, length)) {
-        err = -EINVAL;
-        goto out;
-    }
-    end = address + length;
-    first = vma_at_or_above(&mspace->tree, address);
-    if (first == NULL || vma_base(first) >= end)
-        goto out;
-    if (mspace_cuts_in_two(first, address, end)) {
-        spare = mspace_take_second_half(mspace);
-        if (spare == NULL) {
-            err = -ENOMEM;
-            goto out;
-        }
-    }
-    mspace_revoke(mspace, first, address, end);
-    mspace_remove(mspace, first, address, end, spare);
-    mspace->unmapped_base = address;
-    mspace->unmapped_end = end;
-out:
+    if (mspace_legal_range(mspace, address, length))
+        err = take_out(mspace, address, address + length);
     splock_unlock(&mspace->lock);
     return err;
 }

@@ -82,7 +82,8 @@ static size_t free_before(const mspace_t *mspace, const vma_t *next)
 }
 
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
-static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *place)
+static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
+                                       place_t *place)
 {
     size_t base;
 
@@ -97,6 +98,13 @@ static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *
     if (base != 0)
         place->free_from = free_before(mspace, place->next);
     return base;
+}
+
+size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
+{
+    place_t place;
+
+    return find_place(mspace, hint, length, &place);
 }
 
 /* ---- areas */

@@ -354,6 +354,17 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper)
     link_after(tree, vma, upper);
 }
 
+void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part)
+{
+    size_t distance = vaddr - vma_base(vma);
+
+    *part = *vma;
+    part->length = length;
+    if (vma->ops->backed)
+        part->offset += (off_t)distance;
+    part->limit = limit_inside(limit_after(vma->limit, distance), length);
+}
+
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
 {
     size_t distance = base - vma_base(vma);

@@ -142,6 +142,37 @@ int mspace_protect(mspace_t *mspace, size_t address, size_t length, int flags);
  */
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length);
 
+/* Flags of mspace_remap. */
+#define REMAP_MAY_MOVE   0x1
+#define REMAP_FIXED      0x2    /* to new_address; takes out what is there */
+#define REMAP_DONT_UNMAP 0x4    /* the old area stays, without its pages */
+
+/*
+ * Change the length of [address, address + old_length), and its place if it must or is
+ * to: Linux's mremap, but for lengths of whole pages. Return where it is, or NULL with
+ * errno set.
+ *
+ * => shorter, without REMAP_FIXED: as mspace_unmap of the tail, whatever is there
+ * => longer: in place where the range ends its area and what follows is free and not
+ *    the stack's; else with REMAP_MAY_MOVE where mspace_map finds room. What is new
+ *    continues the area as it would have been mapped
+ * => moved pages are the same frames; entries of every kind go along, and the area's
+ *    flags; a moved part of the heap is an anonymous area
+ * => old_length 0, of a shared area: one more view of it from address on
+ * => REMAP_FIXED and REMAP_DONT_UNMAP need REMAP_MAY_MOVE; REMAP_DONT_UNMAP alone takes
+ *    new_address as a hint; the area that it leaves is not locked any more
+ * => NULL leaves the space untouched. EINVAL: address or a length not of whole pages, no
+ *    new_length, flags that do not go together, REMAP_DONT_UNMAP with another length or
+ *    of VMA_PHYS, a new place that is illegal or overlaps the old range, a tail outside
+ *    the space, old_length 0 of a private area, a file that ends in no offset. EFAULT:
+ *    no area at address, or a dead one; what is moved or grows is more than part of one
+ *    area, or a VMA_PHYS that would grow. ENOMEM: no room, or no memory
+ * => O(log areas + tables + resident pages moved or taken out); a table at once where
+ *    mmu_move_range can
+ */
+void *mspace_remap(mspace_t *mspace, size_t address, size_t old_length, size_t new_length,
+                   size_t new_address, int flags);
+
 /*
  * Mark the areas that lie in the range dead: their pages go at once, the range
  * stays taken until mspace_scavenge. Areas at the ends are cut.
@@ -237,7 +268,7 @@ const char *memory_check(void);
 
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
- * mspace_replace.c, mspace_protect.c, fault.c, kmap.c.
+ * mspace_replace.c, mspace_protect.c, mspace_remap.c, fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */
@@ -265,7 +296,7 @@ static inline int mspace_charge(mspace_t *mspace, size_t pages)
  * Promise `pages` more in an area of these flags: hold them against the limits, and
  * charge them. => 0 or -ENOMEM, nothing changed; O(1), with limits.data O(areas)
  *
- * => mspace_unpromise takes the charge back; v_size is changed where the area goes in
+ * => mspace_unpromise takes it back; v_size changes where the area goes in and out
  */
 static inline int mspace_promise(mspace_t *mspace, int flags, size_t pages)
 {
@@ -282,20 +313,34 @@ static inline void mspace_uncharge(mspace_t *mspace, size_t pages)
     commit_return(pages);
 }
 
-/* Charge pages that were charged until just now: cannot fail. */
-static inline void mspace_recharge(mspace_t *mspace, size_t pages)
-{
-    mspace->charged += pages;
-    commit.charged += pages;
-}
-
-/* `pages` of an area with these flags went. */
+/* Take a promise back. */
 static inline void mspace_unpromise(mspace_t *mspace, int flags, size_t pages)
 {
-    mspace->v_size -= pages;
     if ((flags & VMA_ACCOUNTED) != 0)
         mspace_uncharge(mspace, pages);
 }
+
+/* Charge pages that were charged until just now, or will not be in a moment. */
+static inline void mspace_recharge(mspace_t *mspace, size_t pages)
+{
+    mspace->charged += pages;
+    commit_recharge(pages);
+}
+
+/* `pages` of an area with these flags went. */
+static inline void mspace_count_out(mspace_t *mspace, int flags, size_t pages)
+{
+    mspace->v_size -= pages;
+    mspace_unpromise(mspace, flags, pages);
+}
+
+/*
+ * mspace_promise for what will take the place of the areas in [base, end), which go.
+ *
+ * => first: the first of them. O(areas in the range)
+ */
+int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *first,
+                        size_t base, size_t end);
 
 /* Set phys_pg_count after p_size, s_size or the tables changed. */
 static inline void mspace_account(mspace_t *mspace)
@@ -331,6 +376,16 @@ static inline bool mspace_cuts_in_two(const vma_t *first, size_t base, size_t en
  * => cannot fail; => the first area behind the range, or NULL
  */
 vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vma_t *spare);
+
+/* mspace_unmap of [base, end), a legal range. => 0, or -ENOMEM and nothing changed */
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end);
+
+/*
+ * The place that mspace_map takes without VMA_FIXED. => 0: there is no room
+ *
+ * => hint: 0, or where it would be best
+ */
+size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length);
 
 /* Nodes in hand for the areas that a range cuts: its upper part at either end. */
 typedef struct mspace_cuts {

@@ -119,6 +119,23 @@ typedef int mmu_fill_t(void *context, size_t vaddr, mmu_entry_t *entry);
 int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fill,
                    void *context);
 
+/*
+ * Move all entries of [from, from + length), whatever they say, to [to, ...) of the
+ * same space, where nothing is afterwards but them; flush what was present in either.
+ *
+ * => whole pages of the user part, not empty; the ranges do not overlap
+ * => drop(context, vaddr, entry) is told of each entry that is not 0 in the target, and
+ *    may release its frame; its result means nothing. NULL: the caller knows there is none
+ * => 0; -ENOMEM, no memory for a table, or -EEXIST, a large page is there: drop was not
+ *    called and nothing changed
+ * => a table of the source that became empty is freed; one that goes to one place as a
+ *    whole is not copied but moved
+ * => O(tables + entries); O(tables) where source and target are aligned to a table's
+ *    span in the same way
+ */
+int mmu_move_range(page_t directory, size_t from, size_t to, size_t length,
+                   mmu_change_t *drop, void *context);
+
 /* Flush one page of the space if it is current. */
 void mmu_flush(page_t directory, size_t vaddr);
 

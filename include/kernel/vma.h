@@ -285,6 +285,12 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
  */
 void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
 
+/*
+ * Make up in `part`, a node in no tree, an area of `length` bytes that shows what `vma`
+ * shows from vaddr on, and what would follow it. It has no base and no reference yet.
+ */
+void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part);
+
 /* Take the part below `base`, or from `end` on, off an area in the tree. */
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);
 void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end);

@@ -20,6 +20,8 @@ typedef int32_t linux_call_t(const trap_frame_t *call);
 
 /* memory.c */
 linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect, linux_madvise;
+/* remap.c */
+linux_call_t linux_mremap;
 /* process.c */
 linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, linux_gettid;
 linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;

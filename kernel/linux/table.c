@@ -28,6 +28,7 @@ static linux_call_t *const calls[] = {
     [140] = linux_llseek,
     [145] = linux_readv,
     [146] = linux_writev,
+    [163] = linux_mremap,
     [191] = linux_ugetrlimit,
     [192] = linux_mmap2,
     [195] = linux_stat64,
