@@ -258,7 +258,10 @@ static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, v
     below = vma_previous(above);
     if (!is_clear_below(below, vaddr))
         return FAULT_STACK_LIMIT;
-    mspace->v_size += (vma_base(above) - vaddr) >> PAGE_SHIFT;
+    if (UNLIKELY((above->flags & VMA_LOCKED) != 0) &&
+        !mspace_may_lock(mspace, (vma_base(above) - vaddr) >> PAGE_SHIFT))
+        return FAULT_STACK_LIMIT;
+    mspace_promise(mspace, above->flags, (ptrdiff_t)((vma_base(above) - vaddr) >> PAGE_SHIFT));
     vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
     /* It may have closed a hole that the program made in it. */
     *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;

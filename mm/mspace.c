@@ -27,6 +27,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
+        .lock_limit = MSPACE_LOCK_LIMIT,
     };
     bbtree_init(&mspace->tree, vma_update);
     splock_init(&mspace->lock);
@@ -248,13 +249,12 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 {
     size_t freed = 0;
-    size_t length = 0;
 
     while (vma != NULL && vma_end(vma) <= end) {
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
-        length += vma->length;
+        mspace_promise(mspace, vma->flags, -(ptrdiff_t)(vma->length >> PAGE_SHIFT));
         bbtree_remove(&mspace->tree, &vma->node);
         mspace_free_vma(mspace, vma);
         vma = next;
@@ -263,7 +263,6 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
         vma->gap += freed;
         bbtree_refresh(&mspace->tree, &vma->node);
     }
-    mspace->v_size -= length >> PAGE_SHIFT;
     return vma;
 }
 
@@ -277,17 +276,17 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(&mspace->tree, vma, base);
-        mspace->v_size -= (end - base) >> PAGE_SHIFT;
+        mspace_promise(mspace, spare->flags, -(ptrdiff_t)((end - base) >> PAGE_SHIFT));
         return spare;
     }
     if (vma_base(vma) < base) {
-        mspace->v_size -= (vma_end(vma) - base) >> PAGE_SHIFT;
+        mspace_promise(mspace, vma->flags, -(ptrdiff_t)((vma_end(vma) - base) >> PAGE_SHIFT));
         vma_cut_above(&mspace->tree, vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
-        mspace->v_size -= (end - vma_base(vma)) >> PAGE_SHIFT;
+        mspace_promise(mspace, vma->flags, -(ptrdiff_t)((end - vma_base(vma)) >> PAGE_SHIFT));
         vma_cut_below(&mspace->tree, vma, end);
     }
     return vma;
@@ -331,8 +330,11 @@ out:
 static void mark_dead(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_revoke(mspace, first, base, end);
-    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
-        vma->flags |= VMA_DEAD;
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        if ((vma->flags & VMA_LOCKED) != 0)
+            mspace->locked -= vma->length >> PAGE_SHIFT;
+        vma->flags = (vma->flags & ~VMA_LOCKS) | VMA_DEAD;
+    }
 }
 
 int mspace_kill(mspace_t *mspace, size_t address, size_t length)
@@ -389,5 +391,6 @@ void mspace_sweep(mspace_t *mspace)
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
+    mspace->lock_future = 0;
     splock_unlock(&mspace->lock);
 }

@@ -6,10 +6,26 @@
 
 /* ---- areas */
 
+/* What an area's flags have besides what it was mapped with. */
+#define VMA_STATES (VMA_DEAD | VMA_LOCKS | VMA_ADVICE | VMA_ACCOUNTED)
+
+/* Flags that need another, or exclude one. */
+static const char *check_states(const vma_t *vma)
+{
+    if ((vma->flags & VMA_LOCKS) == VMA_LOCK_ON_FAULT)
+        return "an area is locked on fault and not locked";
+    if ((vma->flags & VMA_LOCKS) != 0 && ((vma->flags & VMA_DEAD) != 0 || vma->ops->foreign))
+        return "an area is locked that cannot be";
+    if ((vma->flags & VMA_WIPE_ON_FORK) != 0 &&
+        ((vma->flags & VMA_SHARED) != 0 || vma->ops->backed))
+        return "an area is wiped by a fork and has something behind it";
+    return NULL;
+}
+
 static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
 {
     int granted = (vma->flags & VMA_CAPABILITIES) >> 4;
-    int flags = (vma->flags & ~(VMA_DEAD | VMA_LOCKED)) | granted;
+    int flags = (vma->flags & ~VMA_STATES) | granted;
     off_t limit = vma->limit == VMA_ALL_ZERO ? 0 : vma->limit;
 
     if ((vma->flags & VMA_RIGHTS & ~granted) != 0)
@@ -24,7 +40,7 @@ static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
         return "an area's limit does not lie inside it";
     if (vma->ino != NULL && vma->ino->users == 0)
         return "an area's file has no users";
-    return NULL;
+    return check_states(vma);
 }
 
 static const char *check_area(const mspace_t *mspace, const vma_t *vma, const vma_t *previous)
@@ -49,14 +65,19 @@ static const char *check_areas(mspace_t *mspace)
 {
     const vma_t *previous = NULL;
     size_t pages = 0;
+    size_t locked = 0;
     const char *wrong = bbtree_check(&mspace->tree);
 
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL && wrong == NULL;
          vma = vma_next(vma)) {
         wrong = check_area(mspace, vma, previous);
         pages += vma->length >> PAGE_SHIFT;
+        if ((vma->flags & VMA_LOCKED) != 0)
+            locked += vma->length >> PAGE_SHIFT;
         previous = vma;
     }
+    if (wrong == NULL && locked != mspace->locked)
+        wrong = "locked is not the number of pages in locked areas";
     if (wrong == NULL && pages != mspace->v_size)
         wrong = "v_size is not the number of pages in areas";
     return wrong;

@@ -190,6 +190,8 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
     }
     if (vma != NULL) {
         err = mspace_candidate(vma, length, ino, offset, limit, flags);
+        if (err == 0)
+            err = mspace_lock_candidate(mspace, vma);
         if (err == 0) {
             vma->node.value = address;
             err = replace(mspace, vma, flags);

@@ -7,6 +7,7 @@
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
 
+#include <kernel/errno.h>
 #include <kernel/mmu.h>
 #include <kernel/physical.h>
 #include <kernel/splock.h>
@@ -27,6 +28,9 @@ struct mspace {
     size_t upper_bound;     /* (c) first address past the space */
     size_t map_base;        /* (m) where the search for a free range begins */
     size_t v_size;          /* (m) pages promised by all areas */
+    size_t locked;          /* (m) pages of them in areas that are VMA_LOCKED */
+    size_t lock_limit;      /* (m) the most that `locked` may become */
+    int lock_future;        /* (m) the VMA_LOCKS of areas to come */
     size_t p_size;          /* (m) resident private pages */
     size_t s_size;          /* (m) resident pages of files and shared objects */
     size_t phys_pg_count;   /* (m) frames in use for this space, page tables included */
@@ -46,6 +50,9 @@ struct mspace {
 
 /* Nodes that a space keeps for its next areas instead of freeing them. */
 #define MSPACE_SPARES 4
+
+/* mspace->lock_limit of a new space, in pages: 8 MiB, as Linux has it. */
+#define MSPACE_LOCK_LIMIT ((size_t)0x800000 / PAGE_SIZE)
 
 /* Free pages kept unmapped below the lowest address a stack may reach. */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
@@ -120,6 +127,51 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
 int mspace_protect(mspace_t *mspace, size_t address, size_t length, int flags);
 
 /*
+ * Forget what the pages of the range hold: the next access finds zeroes, or what the
+ * file has. Frames of files and shared objects only lose this space's entries.
+ *
+ * => 0; -EINVAL: a bad range, a VMA_PHYS area, or a locked one unless locked_too;
+ *    -ENOENT: a hole in it, or a dead area; nothing changed in any of these cases
+ * => O(log areas + areas in it + resident pages in it)
+ */
+int mspace_discard(mspace_t *mspace, size_t address, size_t length, bool locked_too);
+
+/*
+ * Set and clear flags of VMA_ADVICE on all pages of the range.
+ *
+ * => 0; -EINVAL: a bad range or flags, VMA_WIPE_ON_FORK for what is not private
+ *    memory of no file, anything cleared of a VMA_PHYS area; -ENOENT: as above;
+ *    -ENOMEM; nothing changed in any of these cases
+ * => O(log areas + areas in it)
+ */
+int mspace_set_advice(mspace_t *mspace, size_t address, size_t length, int set, int clear);
+
+/*
+ * Give all pages of the range these VMA_LOCKS: 0, VMA_LOCKED or both. There is no
+ * nesting. VMA_PHYS areas are passed over.
+ *
+ * => 0; -EINVAL: a bad range or flags; -ENOENT: as above; -EAGAIN: more than
+ *    lock_limit pages would be locked; -ENOMEM; nothing changed in any of these cases
+ * => makes no page present: mspace_resolve does
+ */
+int mspace_lock(mspace_t *mspace, size_t address, size_t length, int locks);
+
+/*
+ * The same for every area there is, dead ones left out.
+ *
+ * => -EAGAIN: v_size is above lock_limit; locks of 0 always succeed; needs no memory
+ */
+int mspace_lock_all(mspace_t *mspace, int locks);
+
+/*
+ * The VMA_LOCKS of areas that are mapped from now on, the heap included.
+ *
+ * => what it was; mspace_map, mspace_replace and mspace_break then fail with EAGAIN
+ *    where more than lock_limit pages would be locked
+ */
+int mspace_lock_future(mspace_t *mspace, int locks);
+
+/*
  * Take out all areas and parts of areas in the range; holes are fine.
  *
  * => 0; -EINVAL; -ENOMEM (an area is cut in two and there is no memory for the
@@ -190,6 +242,39 @@ int mspace_set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit);
  */
 int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write);
 
+/* A part of a range that lies in one area. */
+typedef struct mspace_part {
+    size_t base;
+    size_t length;
+    int flags;              /* the area's */
+} mspace_part_t;
+
+/*
+ * The first part of [base, end) that is mapped; dead areas are not.
+ *
+ * => any two addresses; true and *part, or false: nothing is mapped there
+ * => takes mspace->lock; O(log areas)
+ */
+bool mspace_find_part(mspace_t *mspace, size_t base, size_t end, mspace_part_t *part);
+
+/*
+ * Which pages from `address` on are in memory: a byte for each, 1 or 0, in vec. Where a
+ * file's page has no entry, whether the page cache has it.
+ *
+ * => how many bytes were set: up to `count`, and not past the area that holds address;
+ *    -EINVAL: not aligned; -ENOENT: no area holds address, or a dead one
+ * => O(log areas + count)
+ */
+int mspace_resident(mspace_t *mspace, size_t address, size_t count, uint8_t *vec);
+
+/*
+ * What an address of a program's space means now, offset included.
+ *
+ * => NO_TRANSLATION (virtual.h): no page is present there. Makes nothing present, and
+ *    holds nothing: the answer is good until the space changes
+ */
+page_t mspace_translate(mspace_t *mspace, size_t vaddr);
+
 /*
  * The kernel's view of memory it owns elsewhere: [physical, physical + length)
  * at a kernel address, or a range of fresh pages when flags say VMA_PIPE.
@@ -232,6 +317,43 @@ const char *memory_check(void);
  * yes may address and length be added.
  */
 bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length);
+
+/* v_size changes by so many pages of an area with these flags. */
+static inline void mspace_promise(mspace_t *mspace, int flags, ptrdiff_t pages)
+{
+    mspace->v_size += (size_t)pages;
+    if (UNLIKELY((flags & VMA_LOCKED) != 0))
+        mspace->locked += (size_t)pages;
+}
+
+/* Whether so many more pages may be locked. */
+static inline bool mspace_may_lock(const mspace_t *mspace, size_t pages)
+{
+    return mspace->locked <= mspace->lock_limit && pages <= mspace->lock_limit - mspace->locked;
+}
+
+/* The locks of a made-up area that is not in yet. => 0 or -EAGAIN */
+static inline int mspace_lock_candidate(const mspace_t *mspace, vma_t *vma)
+{
+    if (LIKELY(mspace->lock_future == 0) || vma->ops->foreign)
+        return 0;
+    vma->flags |= mspace->lock_future;
+    return mspace_may_lock(mspace, vma->length >> PAGE_SHIFT) ? 0 : -EAGAIN;
+}
+
+/*
+ * Find the areas of a range that has no hole and no dead area.
+ *
+ * => 0 and *first, *last; -ENOENT
+ */
+int mspace_find_whole(mspace_t *mspace, size_t base, size_t end, vma_t **first, vma_t **last);
+
+/*
+ * flags = (flags & ~clear) | set for the areas that mspace_find_whole gave, cut where
+ * the range ends in them. VMA_PHYS areas get no locks. => 0, -ENOMEM: nothing changed
+ */
+int mspace_change_flags(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size_t end,
+                        int clear, int set);
 
 /* Set phys_pg_count after p_size, s_size or the tables changed. */
 static inline void mspace_account(mspace_t *mspace)

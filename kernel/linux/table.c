@@ -25,13 +25,19 @@ static linux_call_t *const calls[] = {
     [122] = linux_uname,
     [125] = linux_mprotect,
     [140] = linux_llseek,
+    [144] = linux_msync,
     [145] = linux_readv,
     [146] = linux_writev,
+    [150] = linux_mlock,
+    [151] = linux_munlock,
+    [152] = linux_mlockall,
+    [153] = linux_munlockall,
     [191] = linux_ugetrlimit,
     [192] = linux_mmap2,
     [195] = linux_stat64,
     [196] = linux_stat64,           /* lstat64: there are no symbolic links */
     [197] = linux_fstat64,
+    [218] = linux_mincore,
     [219] = linux_madvise,
     [224] = linux_gettid,
     [238] = linux_tkill,
@@ -45,6 +51,7 @@ static linux_call_t *const calls[] = {
     [311] = linux_set_robust_list,
     [340] = linux_prlimit64,
     [355] = linux_getrandom,
+    [376] = linux_mlock2,
     [383] = linux_statx,
 };
 
