@@ -193,11 +193,14 @@ void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
     page_release(page);
 }
 
-static mmu_entry_t revoke_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* Take the pages of a range out that are all our own. */
+static void release_range(mspace_t *mspace, size_t base, size_t length)
 {
-    (void)vaddr;
-    mspace_drop_entry(context, entry);
-    return 0;
+    mmu_released_t released;
+
+    mmu_release_range(mspace->directory, base, length, kMMU.zero_page, &released);
+    mspace->p_size -= released.pages - released.objects;
+    mspace->s_size -= released.objects;
 }
 
 static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
@@ -206,6 +209,17 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     (void)vaddr;
     (void)entry;
     return 0;
+}
+
+static inline void change_ours(mspace_t *mspace, size_t base, size_t end, mmu_change_t *ours,
+                               void *context)
+{
+    if (base >= end)
+        return;
+    if (ours != NULL)
+        mmu_change_range(mspace->directory, base, end - base, ours, context);
+    else
+        release_range(mspace, base, end - base);
 }
 
 void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
@@ -220,23 +234,21 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
             size_t start = vma_base(vma) > base ? vma_base(vma) : base;
             size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
 
-            if (from < start)
-                mmu_change_range(mspace->directory, from, start - from, ours, context);
+            change_ours(mspace, from, start, ours, context);
             mmu_change_range(mspace->directory, start, stop - start, foreign, context);
             from = stop;
         }
         if (vma_end(vma) >= end)
             break;
     }
-    if (from < end)
-        mmu_change_range(mspace->directory, from, end - from, ours, context);
+    change_ours(mspace, from, end, ours, context);
     mspace->stale_page = 0;
     mspace_account(mspace);
 }
 
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    mspace_change_entries(mspace, first, base, end, NULL, forget_entry, NULL);
 }
 
 /* ---- taking out areas */

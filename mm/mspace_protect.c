@@ -33,32 +33,57 @@ static int validate(vma_t *first, size_t address, size_t end, int rights, vma_t 
     }
 }
 
-static mmu_entry_t protect_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* An area's entries follow its rights: as vma_entry has them. */
+static void set_rights(mspace_t *mspace, vma_t *vma, int rights)
 {
-    (void)vaddr;
-    return vma_entry(context, entry);
+    mmu_entry_t bits;
+
+    vma->flags = (vma->flags & ~VMA_RIGHTS) | rights;
+    bits = vma_entry_bits(vma);
+    if ((vma->flags & VMA_WRITE) != 0)
+        bits |= MMU_WRITE;
+    mmu_protect_range(mspace->directory, vma_base(vma), vma->length, bits);
 }
 
 /* Give whole areas from `first` up to `end` the rights. */
 static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
 {
     for (vma_t *vma = first; ; vma = vma_next(vma)) {
-        if ((vma->flags & VMA_RIGHTS) != rights) {
-            vma->flags = (vma->flags & ~VMA_RIGHTS) | rights;
-            mmu_change_range(mspace->directory, vma_base(vma), vma->length, protect_entry, vma);
-        }
+        if ((vma->flags & VMA_RIGHTS) != rights)
+            set_rights(mspace, vma, rights);
         if (vma_end(vma) >= end)
             break;
     }
 }
 
+/* The range is one area, whole: nothing is cut. => that area, or NULL */
+static inline vma_t *exact_area(mspace_t *mspace, size_t address, size_t end, int rights)
+{
+    vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, address));
+
+    if (vma == NULL || vma_base(vma) != address || vma_end(vma) != end ||
+        (vma->flags & VMA_DEAD) != 0 || (rights << 4 & ~vma->flags) != 0)
+        return NULL;
+    return vma;
+}
+
 static int protect(mspace_t *mspace, size_t address, size_t end, int rights)
 {
-    vma_t *first = vma_at_or_above(&mspace->tree, address);
+    vma_t *first = exact_area(mspace, address, end, rights);
     mspace_cuts_t cuts;
     vma_t *last;
-    int err = validate(first, address, end, rights, &last);
+    int err;
 
+    if (LIKELY(first != NULL)) {
+        if ((first->flags & VMA_RIGHTS) != rights) {
+            set_rights(mspace, first, rights);
+            mspace_merge(mspace, first);
+            mspace->stale_page = 0;
+        }
+        return 0;
+    }
+    first = vma_at_or_above(&mspace->tree, address);
+    err = validate(first, address, end, rights, &last);
     if (err == 0 && first == last && (first->flags & VMA_RIGHTS) == rights)
         return 0;
     if (err == 0)

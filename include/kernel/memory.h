@@ -364,6 +364,7 @@ static inline void mspace_account(mspace_t *mspace)
 /*
  * For each entry in [base, end) what `ours` returns, or in areas whose frames are
  * foreign, `foreign`; as mmu_change_range. p_size and s_size are theirs to change.
+ * NULL for `ours`: they are taken out, and released and counted.
  *
  * => first: the first area at or above base
  */
