@@ -303,7 +303,32 @@ static ALWAYS_INLINE void protect_in(const paging_format_t *format, page_t direc
         flush->count = FLUSH_MAX + 1;
 }
 
-void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t bits)
+/* The same for one page, without a list of what to flush. */
+static ALWAYS_INLINE void protect_page_in(const paging_format_t *format, page_t directory,
+                                          size_t vaddr, mmu_entry_t bits)
+{
+    walk_t at;
+    void *place;
+    mmu_entry_t old;
+    mmu_entry_t entry;
+
+    if (!walk_down(format, directory, vaddr, 0, &at))
+        return;
+    place = (char *)at.table + at.index * format->entry_bytes;
+    old = entry_load_border(format, place);
+    if ((old & (MMU_PRESENT | MMU_HELD)) == 0)
+        return;
+    entry = (old & KEPT_BITS) | (bits == 0 ? MMU_HELD : bits & ~(mmu_entry_t)MMU_WRITE);
+    if ((bits & MMU_WRITE) != 0)
+        entry = other_rights(old, bits & ~(mmu_entry_t)MMU_WRITE);
+    if (entry == old)
+        return;
+    entry_store(format, place, 0, entry_from_border(format, entry));
+    if ((old & MMU_PRESENT) != 0)
+        mmu_flush(directory, vaddr);
+}
+
+static NOINLINE void protect_many(page_t directory, size_t base, size_t length, mmu_entry_t bits)
 {
     flush_t flush;
 
@@ -312,6 +337,14 @@ void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t
     flush.chain = PAGE_NONE;
     WITH_FORMAT(protect_in, directory, base, length, bits, &flush);
     flush_do(&flush);
+}
+
+void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t bits)
+{
+    if (length == PAGE_SIZE)
+        WITH_FORMAT(protect_page_in, directory, base, bits);
+    else
+        protect_many(directory, base, length, bits);
 }
 
 /* ---- taking out a range */
@@ -397,14 +430,12 @@ static ALWAYS_INLINE void release_in(const paging_format_t *format, page_t direc
         flush->count = FLUSH_MAX + 1;
 }
 
-void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero,
-                       mmu_released_t *released)
+static NOINLINE void release_many(page_t directory, size_t base, size_t length, page_t zero,
+                                  mmu_released_t *released)
 {
     batch_t batch;
     flush_t flush;
 
-    released->pages = 0;
-    released->objects = 0;
     batch.count = 0;
     flush.needed = is_current(directory);
     flush.count = 0;
@@ -413,6 +444,27 @@ void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero
     if (batch.count > 0)
         release_batch(&batch, released);
     finish(directory, &flush);
+}
+
+/* Whether there is nothing in the range: no table, or an empty page of one. */
+static ALWAYS_INLINE bool is_bare_in(const paging_format_t *format, page_t directory,
+                                     size_t vaddr, size_t length)
+{
+    walk_t at;
+
+    if (!walk_down(format, directory, vaddr, 0, &at))
+        return walk_step(format, at.level, vaddr, length) == length;
+    return length == PAGE_SIZE &&
+           entry_load_border(format, (char *)at.table + at.index * format->entry_bytes) == 0;
+}
+
+void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero,
+                       mmu_released_t *released)
+{
+    released->pages = 0;
+    released->objects = 0;
+    if (!WITH_FORMAT(is_bare_in, directory, base, length))
+        release_many(directory, base, length, zero, released);
 }
 
 /* ---- filling a range */
