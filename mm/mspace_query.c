@@ -67,7 +67,7 @@ int mspace_resident(mspace_t *mspace, size_t address, size_t count, uint8_t *vec
         return -EINVAL;
     splock_lock(&mspace->lock);
     vma = mspace_search_vma(mspace, address);
-    if (vma != NULL && (vma->flags & VMA_DEAD) == 0) {
+    if (vma != NULL && (vma->flags & VMA_DEAD) == 0 && mspace->directory != PAGE_NONE) {
         size_t left = (vma_end(vma) - address) >> PAGE_SHIFT;
 
         if (count > left)

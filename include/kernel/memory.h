@@ -307,7 +307,8 @@ const char *memory_check(void);
 
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
- * mspace_replace.c, mspace_protect.c, fault.c, kmap.c.
+ * mspace_replace.c, mspace_protect.c, mspace_advise.c, mspace_lock.c, mspace_query.c,
+ * fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */
