@@ -68,6 +68,8 @@ TEST(mmu_release_range_is_seen_at_once)
         mspace_t *ms = start(*format);
 
         for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
+            for (size_t page = ranges[i].first; is_in(i, page); page++)
+                CHECK_EQ(space_byte(AT(page)), 1);  /* remembered last */
             CHECK_EQ(mspace_discard(ms, AT(ranges[i].first), PAGES(ranges[i].count), false), 0);
             CHECK_EQ(ms->p_size, PAGES_MAX - ranges[i].count);
             for (size_t page = 0; page < PAGES_MAX; page++)
