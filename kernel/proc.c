@@ -152,6 +152,7 @@ static void print_memory(text_t *text, mspace_t *mspace)
     promised_t pages = count_promised(mspace);
 
     print(text, "VmSize:\t%8lu kB\n", kib(mspace->v_size));
+    print(text, "VmLck:\t%8lu kB\n", kib(mspace->locked));
     print(text, "VmRSS:\t%8lu kB\n", kib(mspace->p_size + mspace->s_size));
     print(text, "RssAnon:\t%8lu kB\n", kib(mspace->p_size));
     print(text, "RssFile:\t%8lu kB\n", kib(mspace->s_size));

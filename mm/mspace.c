@@ -27,7 +27,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
-        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX },
+        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX, MSPACE_LOCK_LIMIT },
     };
     bbtree_init(&mspace->tree, vma_update);
     splock_init(&mspace->lock);
@@ -211,11 +211,14 @@ void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
     page_release(page);
 }
 
-static mmu_entry_t revoke_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* Take the pages of a range out that are all our own. */
+static void release_range(mspace_t *mspace, size_t base, size_t length)
 {
-    (void)vaddr;
-    mspace_drop_entry(context, entry);
-    return 0;
+    mmu_released_t released;
+
+    mmu_release_range(mspace->directory, base, length, kMMU.zero_page, &released);
+    mspace->p_size -= released.pages - released.objects;
+    mspace->s_size -= released.objects;
 }
 
 static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
@@ -226,9 +229,19 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     return 0;
 }
 
-static ALWAYS_INLINE void change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
-                                         mmu_change_t *ours, mmu_change_t *foreign,
-                                         void *context)
+static inline void change_ours(mspace_t *mspace, size_t base, size_t end, mmu_change_t *ours,
+                               void *context)
+{
+    if (base >= end)
+        return;
+    if (ours != NULL)
+        mmu_change_range(mspace->directory, base, end - base, ours, context);
+    else
+        release_range(mspace, base, end - base);
+}
+
+void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
+                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
 {
     size_t from = base;
 
@@ -239,29 +252,27 @@ static ALWAYS_INLINE void change_entries(mspace_t *mspace, vma_t *first, size_t 
             size_t start = vma_base(vma) > base ? vma_base(vma) : base;
             size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
 
-            if (from < start)
-                mmu_change_range(mspace->directory, from, start - from, ours, context);
+            change_ours(mspace, from, start, ours, context);
             mmu_change_range(mspace->directory, start, stop - start, foreign, context);
             from = stop;
         }
         if (vma_end(vma) >= end)
             break;
     }
-    if (from < end)
-        mmu_change_range(mspace->directory, from, end - from, ours, context);
+    change_ours(mspace, from, end, ours, context);
     mspace->stale_page = 0;
     mspace_account(mspace);
 }
 
-void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
-                           mmu_change_t *ours, mmu_change_t *foreign, void *context)
-{
-    change_entries(mspace, first, base, end, ours, foreign, context);
-}
-
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    if (LIKELY(first != NULL && vma_end(first) >= end && !first->ops->foreign)) {
+        release_range(mspace, base, end - base);
+        mspace->stale_page = 0;
+        mspace_account(mspace);
+        return;
+    }
+    mspace_change_entries(mspace, first, base, end, NULL, forget_entry, NULL);
 }
 
 /* ---- taking out areas */
@@ -358,8 +369,11 @@ int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 static void mark_dead(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_revoke(mspace, first, base, end);
-    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
-        vma->flags |= VMA_DEAD;
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        if ((vma->flags & VMA_LOCKED) != 0)
+            mspace->locked -= vma->length >> PAGE_SHIFT;
+        vma->flags = (vma->flags & ~VMA_LOCKS) | VMA_DEAD;
+    }
 }
 
 int mspace_kill(mspace_t *mspace, size_t address, size_t length)
@@ -416,5 +430,6 @@ void mspace_sweep(mspace_t *mspace)
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
+    mspace->lock_future = 0;
     splock_unlock(&mspace->lock);
 }

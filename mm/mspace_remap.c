@@ -164,17 +164,19 @@ static bool can_grow(const remap_t *remap)
     return (vma->flags & VMA_STACK) != 0 || !mspace_is_for_stack(mspace, end, end + grown);
 }
 
-/* Move the end of the area up. => 0, -ENOMEM */
+/* Move the end of the area up. => 0, -ENOMEM, -EAGAIN */
 static int grow(const remap_t *remap)
 {
     mspace_t *mspace = remap->mspace;
     size_t grown = remap->new_length - remap->old_length;
     vma_t *vma = remap->vma;
 
-    if (mspace_promise(mspace, vma->flags, grown >> PAGE_SHIFT) != 0)
-        return -ENOMEM;
+    int err = mspace_promise(mspace, vma->flags, grown >> PAGE_SHIFT);
+
+    if (err != 0)
+        return err;
+    mspace_count_in(mspace, vma->flags, grown >> PAGE_SHIFT);
     vma_set_range(&mspace->tree, vma, vma_base(vma), vma_end(vma) + grown);
-    mspace->v_size += grown >> PAGE_SHIFT;
     mspace_merge(mspace, vma);
     return 0;
 }
@@ -287,7 +289,7 @@ static int slide(const remap_t *remap)
 
     if (err != 0)
         return err;
-    mspace->v_size += (remap->new_length - remap->old_length) >> PAGE_SHIFT;
+    mspace_count_in(mspace, vma->flags, (remap->new_length - remap->old_length) >> PAGE_SHIFT);
     mspace->unmapped_base = remap->old;
     mspace->unmapped_end = vma_end(vma);
     leave_heap(vma);
@@ -322,7 +324,8 @@ static void move_areas(const remap_t *remap, size_t kept, bool replaces, const n
         vma_t *left = mspace_search_vma(mspace, remap->old);
 
         if ((left->flags & VMA_LOCKED) != 0) {
-            left->flags &= ~(VMA_LOCKED | VMA_LOCK_ON_FAULT);
+            left->flags &= ~VMA_LOCKS;
+            mspace->locked -= left->length >> PAGE_SHIFT;
             mspace_merge(mspace, left);
         }
     }
@@ -330,7 +333,7 @@ static void move_areas(const remap_t *remap, size_t kept, bool replaces, const n
     mspace_account(mspace);
 }
 
-/* Promise what there will be more of, where the target's areas are gone. => 0, -ENOMEM */
+/* Promise what there will be more of, where the target's areas are gone. => 0, -ENOMEM, -EAGAIN */
 static int promise(remap_t *remap, const vma_t *first)
 {
     size_t pages = remap->new_length >> PAGE_SHIFT;

@@ -167,6 +167,8 @@ int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *
     size_t charged = pages_with(first, base, end, VMA_ACCOUNTED, VMA_ACCOUNTED);
     int err;
 
+    if ((flags & VMA_LOCKED) != 0 && !mspace_may_lock(mspace, pages))
+        return -EAGAIN;
     /* What goes is counted among what is there: the sum is right. */
     if (mspace->limits.data != SIZE_MAX && vma_is_data(flags) &&
         !mspace_may_have_data(mspace, pages - pages_with(first, base, end, VMA_DATA_MASK,
@@ -236,6 +238,7 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
     if (vma != NULL) {
         err = mspace_candidate(vma, length, ino, offset, limit, flags);
         if (err == 0) {
+            mspace_lock_candidate(mspace, vma);
             vma->node.value = address;
             err = replace(mspace, vma, flags);
         } else {

@@ -20,6 +20,7 @@ typedef struct mspace_limits {
     size_t address_space;   /* v_size (RLIMIT_AS) */
     size_t data;            /* private writable memory but stacks (RLIMIT_DATA) */
     size_t stack;           /* each area that grows down, if it is to grow (RLIMIT_STACK) */
+    size_t locked;          /* pages in locked areas (RLIMIT_MEMLOCK) */
 } mspace_limits_t;
 
 /*
@@ -37,6 +38,8 @@ struct mspace {
     size_t upper_bound;     /* (c) first address past the space */
     size_t map_base;        /* (m) where the search for a free range begins */
     size_t v_size;          /* (m) pages promised by all areas */
+    size_t locked;          /* (m) pages of them in areas that are VMA_LOCKED */
+    int lock_future;        /* (m) the VMA_LOCKS of areas to come */
     size_t p_size;          /* (m) resident private pages */
     size_t s_size;          /* (m) resident pages of files and shared objects */
     size_t charged;         /* (m) pages charged (commit.h) */
@@ -61,6 +64,9 @@ struct mspace {
 
 /* Areas that a space has at most, as Linux's vm.max_map_count. */
 #define MSPACE_AREAS_MAX 65530
+
+/* limits.locked of a new space: 8 MiB, as Linux has it. */
+#define MSPACE_LOCK_LIMIT ((size_t)0x800000 / PAGE_SIZE)
 
 /*
  * Set up kMMU, the zero page, and the kernel mspace over [KSPACE_BASE,
@@ -133,6 +139,51 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
  * => O(log areas + areas in it + resident pages in it)
  */
 int mspace_protect(mspace_t *mspace, size_t address, size_t length, int flags);
+
+/*
+ * Forget what the pages of the range hold: the next access finds zeroes, or what the
+ * file has. Frames of files and shared objects only lose this space's entries.
+ *
+ * => 0; -EINVAL: a bad range, a VMA_PHYS area, or a locked one unless locked_too;
+ *    -ENOENT: a hole in it, or a dead area; nothing changed in any of these cases
+ * => O(log areas + areas in it + resident pages in it)
+ */
+int mspace_discard(mspace_t *mspace, size_t address, size_t length, bool locked_too);
+
+/*
+ * Set and clear flags of VMA_ADVICE on all pages of the range.
+ *
+ * => 0; -EINVAL: a bad range or flags, VMA_WIPE_ON_FORK for what is not private
+ *    memory of no file, anything cleared of a VMA_PHYS area; -ENOENT: as above;
+ *    -ENOMEM; nothing changed in any of these cases
+ * => O(log areas + areas in it)
+ */
+int mspace_set_advice(mspace_t *mspace, size_t address, size_t length, int set, int clear);
+
+/*
+ * Give all pages of the range these VMA_LOCKS: 0, VMA_LOCKED or both. There is no
+ * nesting. VMA_PHYS areas are passed over.
+ *
+ * => 0; -EINVAL: a bad range or flags; -ENOENT: as above; -EAGAIN: more than
+ *    lock_limit pages would be locked; -ENOMEM; nothing changed in any of these cases
+ * => makes no page present: mspace_resolve does
+ */
+int mspace_lock(mspace_t *mspace, size_t address, size_t length, int locks);
+
+/*
+ * The same for every area there is, dead ones left out.
+ *
+ * => -EAGAIN: v_size is above lock_limit; locks of 0 always succeed; needs no memory
+ */
+int mspace_lock_all(mspace_t *mspace, int locks);
+
+/*
+ * The VMA_LOCKS of areas that are mapped from now on, the heap included.
+ *
+ * => what it was; mspace_map, mspace_replace and mspace_break then fail with EAGAIN
+ *    where more than lock_limit pages would be locked
+ */
+int mspace_lock_future(mspace_t *mspace, int locks);
 
 /*
  * Take out all areas and parts of areas in the range; holes are fine.
@@ -236,6 +287,39 @@ int mspace_set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit);
  */
 int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write);
 
+/* A part of a range that lies in one area. */
+typedef struct mspace_part {
+    size_t base;
+    size_t length;
+    int flags;              /* the area's */
+} mspace_part_t;
+
+/*
+ * The first part of [base, end) that is mapped; dead areas are not.
+ *
+ * => any two addresses; true and *part, or false: nothing is mapped there
+ * => takes mspace->lock; O(log areas)
+ */
+bool mspace_find_part(mspace_t *mspace, size_t base, size_t end, mspace_part_t *part);
+
+/*
+ * Which pages from `address` on are in memory: a byte for each, 1 or 0, in vec. Where a
+ * file's page has no entry, whether the page cache has it.
+ *
+ * => how many bytes were set: up to `count`, and not past the area that holds address;
+ *    -EINVAL: not aligned; -ENOENT: no area holds address, or a dead one
+ * => O(log areas + count)
+ */
+int mspace_resident(mspace_t *mspace, size_t address, size_t count, uint8_t *vec);
+
+/*
+ * What an address of a program's space means now, offset included.
+ *
+ * => NO_TRANSLATION (virtual.h): no page is present there. Makes nothing present, and
+ *    holds nothing: the answer is good until the space changes
+ */
+page_t mspace_translate(mspace_t *mspace, size_t vaddr);
+
 /*
  * The kernel's view of memory it owns elsewhere: [physical, physical + length)
  * at a kernel address, or a range of fresh pages when flags say VMA_PIPE.
@@ -268,7 +352,8 @@ const char *memory_check(void);
 
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
- * mspace_replace.c, mspace_protect.c, mspace_remap.c, fault.c, kmap.c.
+ * mspace_replace.c, mspace_protect.c, mspace_remap.c, mspace_advise.c, mspace_lock.c,
+ * mspace_query.c, fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */
@@ -292,14 +377,26 @@ static inline int mspace_charge(mspace_t *mspace, size_t pages)
     return err;
 }
 
+/* Whether so many more pages may be locked. */
+static inline bool mspace_may_lock(const mspace_t *mspace, size_t pages)
+{
+    size_t limit = mspace->limits.locked;
+
+    return mspace->locked <= limit && pages <= limit - mspace->locked;
+}
+
 /*
  * Promise `pages` more in an area of these flags: hold them against the limits, and
- * charge them. => 0 or -ENOMEM, nothing changed; O(1), with limits.data O(areas)
+ * charge them.
  *
+ * => 0; -EAGAIN: more than may be locked; -ENOMEM; nothing changed then. O(1), with
+ *    limits.data O(areas)
  * => mspace_unpromise takes it back; v_size changes where the area goes in and out
  */
 static inline int mspace_promise(mspace_t *mspace, int flags, size_t pages)
 {
+    if (UNLIKELY((flags & VMA_LOCKED) != 0) && !mspace_may_lock(mspace, pages))
+        return -EAGAIN;
     if (mspace->v_size + pages > mspace->limits.address_space ||
         (mspace->limits.data != SIZE_MAX && vma_is_data(flags) &&
          !mspace_may_have_data(mspace, pages)))
@@ -327,10 +424,19 @@ static inline void mspace_recharge(mspace_t *mspace, size_t pages)
     commit_recharge(pages);
 }
 
-/* `pages` of an area with these flags went. */
+/* `pages` of an area with these flags came, which were promised; or they went. */
+static inline void mspace_count_in(mspace_t *mspace, int flags, size_t pages)
+{
+    mspace->v_size += pages;
+    if (UNLIKELY((flags & VMA_LOCKED) != 0))
+        mspace->locked += pages;
+}
+
 static inline void mspace_count_out(mspace_t *mspace, int flags, size_t pages)
 {
     mspace->v_size -= pages;
+    if (UNLIKELY((flags & VMA_LOCKED) != 0))
+        mspace->locked -= pages;
     mspace_unpromise(mspace, flags, pages);
 }
 
@@ -341,6 +447,26 @@ static inline void mspace_count_out(mspace_t *mspace, int flags, size_t pages)
  */
 int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *first,
                         size_t base, size_t end);
+/* The locks that a made-up area gets by mspace_lock_future. */
+static inline void mspace_lock_candidate(const mspace_t *mspace, vma_t *vma)
+{
+    if (UNLIKELY(mspace->lock_future != 0) && !vma->ops->foreign)
+        vma->flags |= mspace->lock_future;
+}
+
+/*
+ * Find the areas of a range that has no hole and no dead area.
+ *
+ * => 0 and *first, *last; -ENOENT
+ */
+int mspace_find_whole(mspace_t *mspace, size_t base, size_t end, vma_t **first, vma_t **last);
+
+/*
+ * flags = (flags & ~clear) | set for the areas that mspace_find_whole gave, cut where
+ * the range ends in them. VMA_PHYS areas get no locks. => 0, -ENOMEM: nothing changed
+ */
+int mspace_change_flags(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size_t end,
+                        int clear, int set);
 
 /* Set phys_pg_count after p_size, s_size or the tables changed. */
 static inline void mspace_account(mspace_t *mspace)
@@ -351,6 +477,7 @@ static inline void mspace_account(mspace_t *mspace)
 /*
  * For each entry in [base, end) what `ours` returns, or in areas whose frames are
  * foreign, `foreign`; as mmu_change_range. p_size and s_size are theirs to change.
+ * NULL for `ours`: they are taken out, and released and counted.
  *
  * => first: the first area at or above base
  */

@@ -92,6 +92,32 @@ void mmu_change_range(page_t directory, size_t base, size_t length,
                       mmu_change_t *change, void *context);
 
 /*
+ * Give each page in [base, base + length) that is present or held these rights: bits of
+ * MMU_PRESENT, MMU_WRITE, MMU_USER, MMU_UNCACHED, MMU_WRITE_THROUGH and MMU_NOEXEC, or 0:
+ * it is held. Then flush what changed and was present.
+ *
+ * => MMU_WRITE is for private frames that nobody else has; others stay read-only
+ * => whole pages of the user part; cannot fail; O(tables + entries)
+ */
+void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t bits);
+
+/* What mmu_release_range took out: entries with a reference, and those of objects. */
+typedef struct mmu_released {
+    size_t pages;
+    size_t objects;         /* of `pages` */
+} mmu_released_t;
+
+/*
+ * Take every entry out of [base, base + length) and drop its reference to its frame;
+ * then flush what was present, and free the tables that became empty.
+ *
+ * => zero: the frame of objects whose entries have no reference
+ * => whole pages of the user part, none a swap slot; cannot fail; O(tables + entries)
+ */
+void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero,
+                       mmu_released_t *released);
+
+/*
  * Call visit(context, vaddr, entry) for each entry that is not 0 in the user part of
  * every space.
  *

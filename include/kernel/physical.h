@@ -171,6 +171,18 @@ void page_hold(page_t page);
 int page_release(page_t page);
 size_t page_count(page_t page);
 
+/*
+ * page_release for each of `count` pages, at least one. Neighbours in the list that are
+ * neighbours in memory, upwards or downwards, are cheaper together.
+ */
+void page_release_all(const page_t *pages, size_t count);
+
+/* Whether a counted page, which no one took as part of a run, has one reference only. */
+static inline bool page_is_alone(page_t page)
+{
+    return physical_frames[page >> PAGE_SHIFT].count == 1;
+}
+
 /* Where the frame table lies in RAM, and its bytes: whole pages. */
 page_t physical_frame_table(void);
 size_t physical_frame_table_length(void);

@@ -38,14 +38,15 @@ typedef struct mspace mspace_t;
 #define VMA_KINDS         (VMA_ANON | VMA_HEAP | VMA_STACK | VMA_FILE | VMA_PHYS | VMA_PIPE)
 /* State. */
 #define VMA_DEAD          0x00004000    /* pages revoked; waits for mspace_scavenge */
-#define VMA_LOCKED        0x00008000    /* present, and stays so */
+#define VMA_LOCKED        0x00008000    /* present, and stays so; not inherited by a fork */
 #define VMA_UNCACHED      0x00010000
 /* Of a call, not of an area. */
 #define VMA_FIXED         0x00020000    /* the address is not a hint */
 #define VMA_RESOLVE       0x00040000    /* populate now */
 #define VMA_CALL_FLAGS    (VMA_FIXED | VMA_RESOLVE)
-/* State, too, of advice, of commit accounting, and of areas that grow. */
-#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access */
+/* State, too, of locks, of advice, of commit accounting, and of areas that grow. */
+#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access; as it */
+#define VMA_LOCKS         (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 #define VMA_DONT_FORK     0x00100000    /* mspace_clone leaves it out */
 #define VMA_WIPE_ON_FORK  0x00200000    /* mspace_clone gives an empty one */
 #define VMA_DONT_DUMP     0x00400000    /* kept for the program's sake: there are no dumps */

@@ -19,9 +19,13 @@
 typedef int32_t linux_call_t(const trap_frame_t *call);
 
 /* memory.c */
-linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect, linux_madvise;
+linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect;
 /* remap.c */
 linux_call_t linux_mremap;
+/* advise.c */
+linux_call_t linux_madvise, linux_mincore, linux_msync;
+/* lock.c */
+linux_call_t linux_mlock, linux_mlock2, linux_munlock, linux_mlockall, linux_munlockall;
 /* process.c */
 linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, linux_gettid;
 linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;
@@ -44,6 +48,15 @@ linux_call_t linux_getrlimit, linux_ugetrlimit, linux_setrlimit, linux_prlimit64
  * => always -ENOSYS; what: the part, or NULL for the whole call
  */
 int32_t linux_missing(unsigned number, const char *what);
+
+/*
+ * Make the mapped pages of a range present: as a write where a private area grants one.
+ * Areas whose locks say that pages come on first access are passed over.
+ *
+ * => only_locked: only areas that are locked, and an area's errors do not keep the next
+ *    from its pages; else the first one ends it: 0, -EFAULT, -ENOMEM, -EIO
+ */
+int32_t linux_populate(size_t address, size_t length, bool only_locked);
 
 /* --- Open files */
 

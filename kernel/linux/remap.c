@@ -42,8 +42,11 @@ int32_t linux_mremap(const trap_frame_t *call)
     new_length = align_up(new_length, PAGE_SIZE);
     place = mspace_remap(task_current->mspace, address, old_length, new_length, new_address,
                          (int)flags);
-    if (LIKELY(place != NULL))
+    if (LIKELY(place != NULL)) {
+        if (UNLIKELY(task_current->mspace->locked != 0) && new_length > old_length)
+            linux_populate((size_t)place + old_length, new_length - old_length, true);
         return (int32_t)(size_t)place;
+    }
     if (task_current->error == EINVAL && (flags & (MREMAP_MAYMOVE | MREMAP_FIXED)) ==
         (MREMAP_MAYMOVE | MREMAP_FIXED) && is_too_low(address, new_address, new_length))
         return -EPERM;

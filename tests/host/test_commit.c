@@ -313,7 +313,7 @@ TEST(limits_below_what_there_is)
     mspace_t *ms = space_start("2level", 1000);
 
     set_scene(ms);
-    ms->limits = (mspace_limits_t){ 0, 0, 0 };
+    ms->limits = (mspace_limits_t){ 0, 0, 0, 0 };
     for (size_t i = 0; i < ARRAY_LENGTH(operations); i++)
         expect_refusal(ms, i);
     CHECK(mspace_replace(ms, AT(10), PAGES(2), NULL, 0, 0, ANON_RO) == NULL);

@@ -278,8 +278,13 @@ TEST(mspace_remap_of_locked_pages)
     mspace_t *ms = space_start("2level", 64);
 
     space_map(ms, AT(0), PAGES(8), ANON_RW);
-    mspace_search_vma(ms, AT(0))->flags |= VMA_LOCKED;
+    CHECK_EQ(mspace_lock(ms, AT(0), PAGES(8), VMA_LOCKED), 0);
+    ms->limits.locked = 8;
+    CHECK(mspace_remap(ms, AT(0), PAGES(8), PAGES(9), 0, 0) == NULL);
+    CHECK_EQ(*host_errno(), EAGAIN);
+    ms->limits.locked = 20;
     CHECK_EQ(remap(ms, AT(0), PAGES(8), PAGES(9), 0, 0), AT(0));
+    CHECK_EQ(ms->locked, 9);
     CHECK_EQ(remap(ms, AT(2), PAGES(2), PAGES(3), AT(20), TO), AT(20));
     CHECK_EQ(mspace_search_vma(ms, AT(20))->flags & VMA_LOCKED, VMA_LOCKED);
     CHECK_EQ(mspace_search_vma(ms, AT(5))->flags & VMA_LOCKED, VMA_LOCKED);
@@ -288,6 +293,7 @@ TEST(mspace_remap_of_locked_pages)
     CHECK_EQ(mspace_search_vma(ms, AT(40))->flags & VMA_LOCKED, VMA_LOCKED);
     CHECK_AREA(ms, AT(20), PAGES(4));       /* like its neighbour now */
     CHECK_EQ(mspace_search_vma(ms, AT(20))->flags & VMA_LOCKED, 0);
+    CHECK_EQ(ms->locked, 10);
     space_stop(ms);
 }
 
