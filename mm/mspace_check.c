@@ -9,7 +9,8 @@
 static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
 {
     int granted = (vma->flags & VMA_CAPABILITIES) >> 4;
-    int flags = (vma->flags & ~(VMA_DEAD | VMA_LOCKED)) | granted;
+    int state = VMA_DEAD | VMA_LOCKED | VMA_LOCK_ON_FAULT | VMA_ADVICE | VMA_ACCOUNTED;
+    int flags = (vma->flags & ~state) | granted;
     off_t limit = vma->limit == VMA_ALL_ZERO ? 0 : vma->limit;
 
     if ((vma->flags & VMA_RIGHTS & ~granted) != 0)
