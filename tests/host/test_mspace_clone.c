@@ -129,6 +129,29 @@ TEST(clone_shares_until_someone_writes)
     }
 }
 
+TEST(clone_flushes_what_the_parent_could_write)
+{
+    FOR_EACH_FORMAT(format) {
+        mspace_t *ms = start(*format);
+        mspace_t *child;
+
+        space_map(ms, P(20), PAGES(8), ANON_RW);
+        physical_watch(false);          /* no visit to the linear space, which would flush */
+        for (size_t i = 20; i < 28; i++)
+            CHECK(write_to(ms, P(i), (uint8_t)i));
+        child = mspace_clone(ms);
+        CHECK(child != NULL);
+        for (size_t i = 20; i < 28; i++)
+            CHECK(space_write(P(i), 99));
+        for (size_t i = 20; i < 28; i++)
+            CHECK_EQ(byte_of(child, P(i)), i);
+        physical_watch(true);
+        run(ms);
+        mspace_close(child);
+        stop(ms);
+    }
+}
+
 TEST(clone_of_a_clone)
 {
     FOR_EACH_FORMAT(format) {
