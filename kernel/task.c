@@ -127,11 +127,16 @@ static void load_processor_state(const task_t *task)
     fpu_restore(task->fpu);
 }
 
-/* The next task that can run; there always is one. */
+/*
+ * The next task that can run; there always is one. The kernel first: programs that
+ * outlive the one that it waits for may never give way.
+ */
 static task_t *next_ready(void)
 {
     task_t *task = task_current->next;
 
+    if (kernel_task.state == TASK_READY)
+        return &kernel_task;
     while (task->state != TASK_READY) {
         ASSERT(task != task_current);
         task = task->next;

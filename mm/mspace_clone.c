@@ -9,8 +9,8 @@
  */
 #include <kernel/errno.h>
 #include <kernel/memory.h>
-#include <kernel/pagecache.h>
 #include <kernel/panic.h>
+#include <kernel/physical.h>
 
 /* ---- areas */
 
@@ -62,7 +62,7 @@ static bool has_shared_entries(const vma_t *vma)
 }
 
 /*
- * The next areas in a row whose entries are shared, with whatever gaps: [*base, *end).
+ * The next areas in a row whose entries are shared, with short gaps: [*base, *end).
  *
  * => the area behind them; *base == *end: there are none any more
  */
@@ -73,8 +73,11 @@ static vma_t *next_run(vma_t *vma, size_t *base, size_t *end)
         vma = vma_next(vma);
     if (vma != NULL)
         *base = vma_base(vma);
-    for (; vma != NULL && has_shared_entries(vma); vma = vma_next(vma))
+    for (; vma != NULL && has_shared_entries(vma); vma = vma_next(vma)) {
+        if (*end != 0 && vma->gap >= MSPACE_LONG_GAP)
+            break;
         *end = vma_end(vma);
+    }
     return vma;
 }
 
@@ -94,7 +97,7 @@ static int copy_entry(mmu_clone_t *clone, size_t vaddr, mmu_entry_t *entry)
         return -ENOMEM;
     mmu_copy_page(page, mmu_temporary_map(0, mmu_frame(*entry)));
     mmu_temporary_unmap(0);
-    *entry = page | (*entry & PAGE_MASK & ~MMU_WRITE);
+    *entry = page | (*entry & PAGE_MASK);
     clone->private_count++;
     return 0;
 }
@@ -116,7 +119,6 @@ static int share_entries(mspace_t *child, mspace_t *mspace)
 {
     mmu_clone_t clone = {
         .uncounted = kMMU.zero_page,
-        .count_max = PAGECACHE_SHARES,
         .other = copy_entry,
     };
     vma_t *vma = vma_of(bbtree_first(&mspace->tree));

@@ -253,6 +253,9 @@ static inline void mspace_account(mspace_t *mspace)
     mspace->phys_pg_count = mspace->p_size + mspace->s_size + mmu_table_count(mspace->directory);
 }
 
+/* Free ranges of that length are not walked; shorter ones are, with what is around them. */
+#define MSPACE_LONG_GAP (4 * MIB)
+
 /*
  * For each entry in [base, end) what `ours` returns, or in areas whose frames are
  * foreign, `foreign`; as mmu_change_range. p_size and s_size are theirs to change.

@@ -74,6 +74,9 @@ mmu_entry_t mmu_get(const mmu_place_t *place);
  */
 void mmu_set(const mmu_place_t *place, mmu_entry_t entry);
 
+/* Add MMU_WRITE to the present entry there, and flush the page if its space is current. */
+void mmu_allow_write(const mmu_place_t *place);
+
 /* mmu_find and mmu_get in one. */
 mmu_entry_t mmu_read(page_t directory, size_t vaddr);
 
@@ -127,9 +130,8 @@ int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fil
 typedef struct mmu_clone mmu_clone_t;
 struct mmu_clone {
     page_t uncounted;       /* the frame that has no references of entries: of zeroes */
-    unsigned count_max;     /* a frame with so many references is not given one more */
     /*
-     * For an entry whose frame has count_max references, and for a swap slot: the
+     * For an entry whose frame has PHYSICAL_SHARES references, and for a swap slot: the
      * other space's entry, which may be 0.
      *
      * => *entry: this one's, read-only there; not MMU_WRITE. It counts itself what it

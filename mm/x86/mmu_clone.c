@@ -35,18 +35,102 @@ int mmu_clone_tables(page_t from, page_t to, size_t base, size_t length)
     return WITH_FORMAT(make_in, from, to, base, length);
 }
 
-/* What cannot be shared by counting its frame. => 0, or other's error */
-static NOINLINE int clone_other(const paging_format_t *format, mmu_clone_t *clone, size_t vaddr,
-                                uint64_t raw, void *target, size_t *used)
-{
-    mmu_entry_t entry = entry_to_border(format, raw);
-    int err = clone->other(clone, vaddr, &entry);
+/* One last-level table's entries that are shared, and those of the other space. */
+typedef struct clone_walk {
+    mmu_clone_t *clone;
+    volatile uint32_t *source;
+    volatile uint32_t *end;
+    ptrdiff_t distance;     /* bytes from an entry to the other space's */
+    size_t left;            /* entries of the table that were not seen yet */
+    size_t empty;           /* that the other space does not get */
+    size_t apart;           /* that count as object_count, or not at all */
+} clone_walk_t;
 
-    if (err == 0 && entry != 0) {
-        entry_store(format, target, 0, entry_from_border(format, entry));
-        (*used)++;
+/*
+ * Any entry but a private one that is present and can have one reference more.
+ *
+ * => 0, or other's error
+ */
+static NOINLINE int clone_other(const paging_format_t *format, clone_walk_t *at, size_t vaddr)
+{
+    mmu_clone_t *clone = at->clone;
+    uint64_t raw = entry_load(format, (const void *)at->source, 0);
+    mmu_entry_t entry = entry_to_border(format, raw) & ~(mmu_entry_t)MMU_WRITE;
+    page_t page = (page_t)(raw & format->frame_mask);
+    int err = 0;
+
+    at->apart++;
+    if ((raw & (MMU_PRESENT | MMU_HELD)) == 0 ||
+        (page != clone->uncounted &&
+         physical_frames[page >> PAGE_SHIFT].count >= PHYSICAL_SHARES)) {
+        err = clone->other(clone, vaddr, &entry);
+    } else if (page != clone->uncounted) {
+        physical_frames[page >> PAGE_SHIFT].count++;
+        if ((raw & MMU_OBJECT) != 0)
+            clone->object_count++;
+        else
+            clone->private_count++;
     }
+    if (err != 0 || entry == 0) {
+        at->empty++;
+        return err;
+    }
+    raw = (raw & format->no_execute) | entry;
+    entry_store(format, (char *)at->source + at->distance, 0, raw);
+    return 0;
+}
+
+/* => 0, or other's error; table by table, so that the loop has all registers */
+static ALWAYS_INLINE int clone_entries(const paging_format_t *format, clone_walk_t *at,
+                                       size_t vaddr)
+{
+    const size_t words = format->entry_bytes / sizeof(uint32_t);
+    volatile uint32_t *const first = at->source;
+    volatile uint32_t *source = first;
+    volatile uint32_t *const end = at->end;
+    const ptrdiff_t distance = at->distance;
+    size_t left = at->left;
+    int err = 0;
+
+    for (; source < end && left > 0; source += words) {
+        uint32_t raw = source[0];
+        frame_t *frame;
+
+        if (raw == 0 && (words == 1 || source[1] == 0))
+            continue;
+        left--;
+        frame = &physical_frames[raw >> PAGE_SHIFT];
+        if (UNLIKELY((raw & (MMU_PRESENT | MMU_OBJECT)) != MMU_PRESENT ||
+                     (words == 2 && (source[1] & (uint32_t)(format->frame_mask >> 32)) != 0) ||
+                     frame->count >= PHYSICAL_SHARES)) {
+            at->source = source;
+            err = clone_other(format, at, vaddr + (size_t)(source - first) / words * PAGE_SIZE);
+            if (err != 0)
+                break;
+            continue;
+        }
+        frame->count++;
+        if ((raw & MMU_WRITE) != 0) {
+            raw &= ~(uint32_t)MMU_WRITE;
+            source[0] = raw;                /* the bit is in the lower word: one store */
+            at->clone->stale = true;
+        }
+        if (words == 2)
+            *(volatile uint32_t *)((char *)source + distance + 4) = source[1];
+        *(volatile uint32_t *)((char *)source + distance) = raw;
+    }
+    at->left = left;
     return err;
+}
+
+static NOINLINE int clone_2level(clone_walk_t *at, size_t vaddr)
+{
+    return clone_entries(&walk_2level, at, vaddr);
+}
+
+static NOINLINE int clone_pae(clone_walk_t *at, size_t vaddr)
+{
+    return clone_entries(&walk_pae, at, vaddr);
 }
 
 /* The entries of one last-level table from `index` on, `count` of them. */
@@ -54,52 +138,20 @@ static ALWAYS_INLINE int clone_table(const paging_format_t *format, const walk_t
                                      const walk_t *to, size_t vaddr, size_t count,
                                      mmu_clone_t *clone)
 {
-    const size_t words = format->entry_bytes / sizeof(uint32_t);
-    volatile uint32_t *source = (volatile uint32_t *)from->table + from->index * words;
-    char *target = (char *)to->table + from->index * format->entry_bytes;
-    size_t left = physical_frames[from->page >> PAGE_SHIFT].count;
-    size_t used = 0;
-    size_t object = 0;
-    size_t private = 0;
-    uint32_t lost = 0;
-    int err = 0;
+    char *source = (char *)from->table + from->index * format->entry_bytes;
+    size_t used = physical_frames[from->page >> PAGE_SHIFT].count;
+    clone_walk_t at = {
+        .clone = clone,
+        .source = (volatile uint32_t *)source,
+        .end = (volatile uint32_t *)(source + count * format->entry_bytes),
+        .distance = (char *)to->table - (char *)from->table,
+        .left = used,
+    };
+    int err = format->entry_bytes == 4 ? clone_2level(&at, vaddr) : clone_pae(&at, vaddr);
 
-    for (; count-- > 0 && left > 0;
-         source += words, target += format->entry_bytes, vaddr += PAGE_SIZE) {
-        uint64_t raw = entry_load(format, (const void *)source, 0);
-        uint32_t upper = words == 2 ? (uint32_t)(raw >> 32) : 0;
-        mmu_entry_t entry = (mmu_entry_t)raw & ~(mmu_entry_t)ENTRY_WRITE;
-        page_t page = (page_t)(raw & format->frame_mask);
-
-        if (raw == 0)
-            continue;
-        left--;
-        if (LIKELY(page != clone->uncounted)) {
-            frame_t *frame = &physical_frames[page >> PAGE_SHIFT];
-
-            if (UNLIKELY((raw & (ENTRY_PRESENT | MMU_HELD)) == 0 ||
-                         frame->count >= clone->count_max)) {
-                err = clone_other(format, clone, vaddr, raw, target, &used);
-                if (err != 0)
-                    break;
-                continue;
-            }
-            frame->count++;
-            if ((raw & MMU_OBJECT) != 0)
-                object++;
-            else
-                private++;
-        }
-        lost |= (uint32_t)raw;
-        if ((raw & ENTRY_WRITE) != 0)
-            *source = (uint32_t)entry;      /* the bit is in the lower word: one store */
-        entry_store_new(format, target, entry, upper);
-        used++;
-    }
-    clone->private_count += private;
-    clone->object_count += object;
-    clone->stale |= (lost & ENTRY_WRITE) != 0;
-    physical_frames[to->page >> PAGE_SHIFT].count += (uint16_t)used;
+    used -= at.left;                        /* seen */
+    clone->private_count += used - at.apart;
+    physical_frames[to->page >> PAGE_SHIFT].count += (uint16_t)(used - at.empty);
     return err;
 }
 

@@ -373,16 +373,16 @@ TEST(clone_copies_a_frame_that_has_too_many_owners)
         CHECK_EQ(byte_of(ms, P(2)), test_file_byte(&file, 0));
         own = physical_frame(mmu_frame(entry_at(ms, P(0))));
         cached = physical_frame(mmu_frame(entry_at(ms, P(2))));
-        own->count += PAGECACHE_SHARES - 1;
-        cached->count += PAGECACHE_SHARES - 2;
+        own->count += PHYSICAL_SHARES - 1;
+        cached->count += PHYSICAL_SHARES - 2;
         physical_fail_after(4);             /* directory and tables, then the copy */
         while ((child = mspace_clone(ms)) == NULL)
             ;
         physical_fail_after(0);
-        CHECK_EQ(own->count, PAGECACHE_SHARES);
-        CHECK_EQ(cached->count, PAGECACHE_SHARES);
-        own->count -= PAGECACHE_SHARES - 1;
-        cached->count -= PAGECACHE_SHARES - 2;
+        CHECK_EQ(own->count, PHYSICAL_SHARES);
+        CHECK_EQ(cached->count, PHYSICAL_SHARES);
+        own->count -= PHYSICAL_SHARES - 1;
+        cached->count -= PHYSICAL_SHARES - 2;
         CHECK_OK(space_check(ms));
         CHECK_OK(mspace_check(child));
         CHECK_EQ(child->p_size, 1);

@@ -26,6 +26,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < 10; i++)
         call(SYS_sched_yield);
+    if (fork_child() == 0)
+        for (;;)
+            ;                           /* it never gives way */
     say("the parent ends\n");
     return 3;
 }
