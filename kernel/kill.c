@@ -3,7 +3,6 @@
  * program may not do ends it, with a report that says what it did.
  */
 #include <kernel/linear.h>
-#include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/task.h>
 #include <kernel/usercopy.h>
@@ -179,28 +178,20 @@ static void report(int signal, const trap_frame_t *frame, const fault_t *fault)
     report_code(frame);
 }
 
-/* No registers: the program did nothing wrong. */
-static void report_no_memory(void)
-{
-    char text[160];
-
-    printk("%s (pid %d) is killed by signal 9 (SIGKILL): out of memory\n", task_current->name,
-           task_current->pid);
-    format_text(text, sizeof text,
-                "It has %zu KiB and needs a page more; %zu of the machine's %zu KiB are free.",
-                task_current->mspace->phys_pg_count * (PAGE_SIZE / KIB),
-                physical_figures()->free * (PAGE_SIZE / KIB),
-                physical_mem_info.total * (PAGE_SIZE / KIB));
-    report_lines(text);
-}
-
 void task_kill(int signal, const trap_frame_t *frame, const fault_t *fault)
 {
     if (fault != NULL && fault->reason == FAULT_NO_MEMORY)
-        report_no_memory();
+        oom_report(task_current);
     else
         report(signal, frame, fault);
     task_exit(signal);
+}
+
+void task_kill_other(task_t *task, int signal)
+{
+    printk("%s (pid %d) is killed by signal %d (%s): sent by %s (pid %d)\n", task->name, task->pid,
+           signal, signal_name(signal), task_current->name, task_current->pid);
+    task_end(task, signal);
 }
 
 void task_check_memory(const trap_frame_t *frame)
@@ -226,6 +217,16 @@ static int signal_of(fault_reason_t reason)
     }
 }
 
+/* When memory runs out, others may have to go before the current program does. */
+static fault_reason_t resolve(fault_t *fault)
+{
+    fault_reason_t reason = fault_handle(task_current->mspace, fault);
+
+    while (UNLIKELY(reason == FAULT_NO_MEMORY) && oom_kill_other())
+        reason = fault_handle(task_current->mspace, fault);
+    return reason;
+}
+
 /* A fault in a copy between the kernel and the program. */
 static bool copy_fault(fault_t *fault)
 {
@@ -234,7 +235,7 @@ static bool copy_fault(fault_t *fault)
     if (mspace == NULL || fault->address < USER_BASE || fault->address >= USER_END
         || splock_held(&mspace->lock))
         return false;
-    fault_reason_t reason = fault_handle(mspace, fault);
+    fault_reason_t reason = resolve(fault);
 
     if (reason == FAULT_NO_MEMORY)
         task_current->out_of_memory = true;
@@ -249,7 +250,7 @@ static bool page_fault(trap_frame_t *frame)
     fault.code = frame->error;
     if (!trap_from_user(frame))
         return linear_space_depth() == 0 && trap_is_in_copy(frame) && copy_fault(&fault);
-    fault_reason_t reason = fault_handle(task_current->mspace, &fault);
+    fault_reason_t reason = resolve(&fault);
 
     if (UNLIKELY(reason != FAULT_RESOLVED)) {
         fault.reason = reason;

@@ -244,22 +244,27 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
                            mmu_change_t *ours, mmu_change_t *foreign, void *context)
 {
     size_t from = base;
+    size_t to = base;           /* [from, to) is still to do */
 
     ASSERT(splock_held(&mspace->lock));
-    /* Between foreign areas, one sweep however many areas there are. */
+    /* One sweep over neighbouring areas however many there are. */
     for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
-        if (UNLIKELY(vma->ops->foreign)) {
-            size_t start = vma_base(vma) > base ? vma_base(vma) : base;
-            size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
+        size_t start = vma_base(vma) > base ? vma_base(vma) : base;
+        size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
 
-            change_ours(mspace, from, start, ours, context);
+        if (UNLIKELY(vma->ops->foreign || start - to >= MSPACE_LONG_GAP)) {
+            change_ours(mspace, from, to, ours, context);
+            from = start;
+        }
+        if (UNLIKELY(vma->ops->foreign)) {
             mmu_change_range(mspace->directory, start, stop - start, foreign, context);
             from = stop;
         }
-        if (vma_end(vma) >= end)
+        to = stop;
+        if (stop == end)
             break;
     }
-    change_ours(mspace, from, end, ours, context);
+    change_ours(mspace, from, to, ours, context);
     mspace->stale_page = 0;
     mspace_account(mspace);
 }

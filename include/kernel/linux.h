@@ -21,6 +21,9 @@ void linux_open_standard_files(task_t *task);
 /* Give a new task Linux's limits. */
 void linux_init_limits(task_t *task);
 
+/* Give a new task the open files of another one: the same ones, by the same numbers. */
+void linux_share_files(task_t *task, const task_t *from);
+
 /* Close whatever the task has open. */
 void linux_close_files(task_t *task);
 

@@ -83,6 +83,20 @@ void kmmu_refresh(void);
  */
 mspace_t *mspace_create(void);
 
+/*
+ * A space with the same areas and contents: private pages are the same frames until
+ * either writes to one; shared and physical areas show the same memory.
+ *
+ * => NULL: no memory; the space is as it was, but pages may have become read-only
+ *    that the next write makes writable again
+ * => left out: VMA_DONT_FORK, and dead areas; there and empty: VMA_WIPE_ON_FORK; not
+ *    handed on: VMA_LOCKED, VMA_LOCK_ON_FAULT
+ * => pages of shared and physical areas are not mapped yet
+ * => one user; takes mspace->lock; not for the kernel mspace
+ * => O(areas * log areas + tables + private pages)
+ */
+mspace_t *mspace_clone(mspace_t *mspace);
+
 /* One more user. => returns mspace */
 mspace_t *mspace_open(mspace_t *mspace);
 
@@ -353,7 +367,7 @@ const char *memory_check(void);
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
  * mspace_replace.c, mspace_protect.c, mspace_remap.c, mspace_advise.c, mspace_lock.c,
- * mspace_query.c, fault.c, kmap.c.
+ * mspace_query.c, mspace_clone.c, fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */
@@ -473,6 +487,9 @@ static inline void mspace_account(mspace_t *mspace)
 {
     mspace->phys_pg_count = mspace->p_size + mspace->s_size + mmu_table_count(mspace->directory);
 }
+
+/* Free ranges of that length are not walked; shorter ones are, with what is around them. */
+#define MSPACE_LONG_GAP (4 * MIB)
 
 /*
  * For each entry in [base, end) what `ours` returns, or in areas whose frames are

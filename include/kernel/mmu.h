@@ -74,6 +74,9 @@ mmu_entry_t mmu_get(const mmu_place_t *place);
  */
 void mmu_set(const mmu_place_t *place, mmu_entry_t entry);
 
+/* Add MMU_WRITE to the present entry there, and flush the page if its space is current. */
+void mmu_allow_write(const mmu_place_t *place);
+
 /* mmu_find and mmu_get in one. */
 mmu_entry_t mmu_read(page_t directory, size_t vaddr);
 
@@ -161,6 +164,55 @@ int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fil
  */
 int mmu_move_range(page_t directory, size_t from, size_t to, size_t length,
                    mmu_change_t *drop, void *context);
+
+/*
+ * How entries are shared with another space, and what became of it.
+ *
+ * => counts, stale, sparse: 0 before the first range; they add up
+ */
+typedef struct mmu_clone mmu_clone_t;
+struct mmu_clone {
+    page_t uncounted;       /* the frame that has no references of entries: of zeroes */
+    /*
+     * For an entry whose frame has PHYSICAL_SHARES references, and for a swap slot: the
+     * other space's entry, which may be 0.
+     *
+     * => *entry: this one's, read-only there; not MMU_WRITE. It counts itself what it
+     *    gives. => 0, or an error that ends the call
+     */
+    int (*other)(mmu_clone_t *clone, size_t vaddr, mmu_entry_t *entry);
+    size_t private_count;   /* entries that the other space got, MMU_OBJECT not set */
+    size_t object_count;    /* MMU_OBJECT, without `uncounted` */
+    bool stale;             /* entries of `from` lost MMU_WRITE */
+    bool sparse;            /* a table of `to` may have no entry */
+};
+
+/*
+ * Make tables in `to` for what `from` has in [base, base + length).
+ *
+ * => whole pages of the user part
+ * => 0; -ENOMEM: some are made, which mmu_change_range over the range takes out
+ */
+int mmu_clone_tables(page_t from, page_t to, size_t base, size_t length);
+
+/*
+ * Give `to` all entries of `from` in [base, base + length), whose frames get one more
+ * reference each; neither space may write to them any more.
+ *
+ * => mmu_clone_tables was called for all of it; `to` has no entry there, and is not
+ *    current; all frames there are counted (physical.h), but `uncounted`
+ * => 0, or other's error: what was shared before stays shared
+ * => mmu_clone_end is due before anything of `from` runs
+ * => O(tables + entries)
+ */
+int mmu_clone_range(page_t from, page_t to, size_t base, size_t length, mmu_clone_t *clone);
+
+/*
+ * Flush `from`, and free the tables of `to` that got no entry.
+ *
+ * => base, length: all ranges lie in it
+ */
+void mmu_clone_end(page_t from, page_t to, size_t base, size_t length, const mmu_clone_t *clone);
 
 /* Flush one page of the space if it is current. */
 void mmu_flush(page_t directory, size_t vaddr);

@@ -166,6 +166,8 @@ int free_physical_page(page_t page);
  * => a count that reaches 65,535 stays there: such a page is never freed
  * => page_release: the references left, or -EINVAL as free_physical_page
  */
+#define PHYSICAL_SHARES 65000u      /* who sees so many copies the page instead of holding it */
+static_assert(PHYSICAL_SHARES < UINT16_MAX, "a mapped page's count never sticks");
 page_t page_new(frame_owner_t owner);
 void page_hold(page_t page);
 int page_release(page_t page);

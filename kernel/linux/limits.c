@@ -9,7 +9,6 @@ enum {
     RLIMIT_DATA = 2,
     RLIMIT_STACK = 3,
     RLIMIT_CORE = 4,
-    RLIMIT_NPROC = 6,
     RLIMIT_NOFILE = 7,
     RLIMIT_MEMLOCK = 8,
     RLIMIT_AS = 9,

@@ -30,6 +30,9 @@ linux_call_t linux_mlock, linux_mlock2, linux_munlock, linux_mlockall, linux_mun
 linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, linux_gettid;
 linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;
 linux_call_t linux_set_thread_area, linux_get_thread_area;
+/* fork.c */
+linux_call_t linux_fork, linux_clone, linux_waitpid, linux_wait4, linux_sched_yield;
+linux_call_t linux_setpgid, linux_getpgid, linux_getpgrp;
 /* file.c */
 linux_call_t linux_open, linux_openat, linux_close, linux_access, linux_readlink, linux_ioctl;
 linux_call_t linux_lseek, linux_llseek;
@@ -78,6 +81,7 @@ struct file {
     const file_ops_t *ops;      /* (c) */
     inode_t *ino;               /* (c) with a reference; NULL: a device */
     off_t position;             /* (k) */
+    size_t users;               /* (k) tasks and numbers that have it; devices: not kept */
 };
 
 /* The open file of that number. => NULL: none */

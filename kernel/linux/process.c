@@ -1,5 +1,5 @@
 /*
- * Calls about the program itself: its end, its ids, signals to itself, and the
+ * Calls about the program itself: its end, its ids, signals, and the
  * segments that its thread-local storage is reached through.
  */
 #include "linux.h"
@@ -72,23 +72,53 @@ static int32_t send_to_self(const trap_frame_t *call, uint32_t signal)
     task_kill((int)signal, call, NULL);
 }
 
+/* Send another program one. What it waits for in the kernel is nothing that it holds. */
+static int32_t send_to_other(const trap_frame_t *call, task_t *task, uint32_t signal)
+{
+    if (signal == 0 || is_ignored(signal) || task->state == TASK_ENDED)
+        return 0;
+    if (is_stop(signal))
+        return linux_missing(call->eax, "a signal that stops");
+    task_kill_other(task, (int)signal);
+    return 0;
+}
+
 static int32_t send(const trap_frame_t *call, int32_t pid, uint32_t signal)
 {
-    if (pid == 0 || task_find(pid) == NULL)
+    task_t *task = pid > 0 ? task_find(pid) : NULL;
+
+    if (task == NULL)
         return -ESRCH;
     if (signal > SIGNAL_MAX)
         return -EINVAL;
-    return pid == task_current->pid ? send_to_self(call, signal) : -EPERM;
+    return task == task_current ? send_to_self(call, signal) : send_to_other(call, task, signal);
+}
+
+enum { ALL_OTHERS = -1 };
+
+/* Send it to a group, or to all others; the sender is the last to get it. */
+static int32_t send_to_group(const trap_frame_t *call, int32_t group, uint32_t signal)
+{
+    int32_t result = -ESRCH;
+
+    /* One that is killed stays; its children that had ended go with it. */
+    for (task_t *task = NULL; (task = task_after(task)) != NULL; )
+        if (task != task_current && (group == ALL_OTHERS || task->group == group))
+            result = signal > SIGNAL_MAX ? -EINVAL : send_to_other(call, task, signal);
+    return group == task_current->group ? send(call, task_current->pid, signal) : result;
 }
 
 int32_t linux_kill(const trap_frame_t *call)
 {
     int32_t pid = (int32_t)call->ebx;
 
-    /* 0 and -pid name process groups: each program is alone in its own. */
-    if (pid == 0 || pid == -task_current->pid)
-        pid = task_current->pid;
-    return send(call, pid, call->ecx);
+    if (pid > 0)
+        return send(call, pid, call->ecx);
+    if (pid == INT32_MIN)
+        return -ESRCH;
+    if (pid == 0)
+        return send_to_group(call, task_current->group, call->ecx);
+    return send_to_group(call, pid == -1 ? ALL_OTHERS : -pid, call->ecx);
 }
 
 int32_t linux_tkill(const trap_frame_t *call)

@@ -84,6 +84,16 @@ void mmu_set(const mmu_place_t *place, mmu_entry_t entry)
         paging_flush_page(place->vaddr);
 }
 
+void mmu_allow_write(const mmu_place_t *place)
+{
+    volatile uint32_t *low = place->entry;      /* of a 64-bit entry, the lower word */
+
+    DEBUG_ASSERT((*low & ENTRY_PRESENT) != 0);
+    *low |= ENTRY_WRITE;
+    if (is_current(place->directory))
+        paging_flush_page(place->vaddr);
+}
+
 mmu_entry_t mmu_read(page_t directory, size_t vaddr)
 {
     mmu_place_t place;
