@@ -10,6 +10,7 @@
 #include <kernel/fault.h>
 #include <kernel/inode.h>
 #include <kernel/memory.h>
+#include <kernel/signal.h>
 #include <kernel/trap.h>
 #include <kernel/types.h>
 
@@ -46,7 +47,14 @@ typedef struct task {
     struct file *files[TASK_FILES_MAX];
     uint64_t unknown_calls[8];  /* bit n: call n was answered ENOSYS and logged */
     bool output_to_port;        /* fd 1 goes to the debug port, fd 0 is empty */
-    bool out_of_memory;         /* a copy to or from ring 3 found no page */
+    union {
+        uint16_t work;          /* not 0: the end of a system call has to look at these */
+        struct {
+            bool out_of_memory;     /* a copy to or from ring 3 found no page */
+            bool signal_waiting;    /* signal_deliver has something to do */
+        };
+    };
+    signal_state_t signals;
 } task_t;
 
 /* The one that runs; never NULL once task_init was called. */
@@ -75,12 +83,16 @@ int task_wait(task_t *task);
 _Noreturn void task_exit(int exit_status);
 
 /*
- * Kill the current task for a trap, or for a signal that it sent itself by a
- * system call: print the explained report, then task_exit with the signal.
+ * Kill the current task for a trap whose signal it does not handle, or for a signal
+ * that it sent itself by a system call: print the explained report, then task_exit
+ * with the signal.
  *
  * => fault: NULL unless the trap is a page fault
  */
 _Noreturn void task_kill(int signal, const trap_frame_t *frame, const fault_t *fault);
+
+/* The same for something that the program did in a system call; why: a sentence. */
+_Noreturn void task_kill_for(int signal, const trap_frame_t *frame, const char *why);
 
 /* Register the handlers of kill.c; task_init does. */
 void task_set_trap_handlers(void);
@@ -110,6 +122,5 @@ task_t *task_find(int pid);
 #define SIGURG  23
 #define SIGWINCH 28
 #define SIGSYS  31
-#define SIGNAL_MAX 64
 
 #endif

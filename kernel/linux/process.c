@@ -49,36 +49,28 @@ int32_t linux_set_robust_list(const trap_frame_t *call)
     return call->ecx == ROBUST_LIST_SIZE ? 0 : -EINVAL;
 }
 
-/* --- Signals: without handlers, each does what it does by default */
+/* --- Signals */
 
-/* The default is to do nothing. */
-static bool is_ignored(uint32_t signal)
+/* Send the current program a signal, which it gets when the call ends. */
+static int32_t send_to_self(const trap_frame_t *call, uint32_t signal, int32_t code)
 {
-    return signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH;
-}
+    const signal_info_t info = { .code = code, .pid = task_current->pid };
 
-static bool is_stop(uint32_t signal)
-{
-    return signal >= SIGSTOP && signal <= SIGTTOU;
-}
-
-/* Send the current program a signal. */
-static int32_t send_to_self(const trap_frame_t *call, uint32_t signal)
-{
-    if (signal == 0 || is_ignored(signal))
+    if (signal == 0)
         return 0;
-    if (is_stop(signal))
+    if (signal_stops(task_current, (int)signal))
         return linux_missing(call->eax, "a signal that stops");
-    task_kill((int)signal, call, NULL);
+    signal_send(task_current, (int)signal, &info);
+    return 0;
 }
 
-static int32_t send(const trap_frame_t *call, int32_t pid, uint32_t signal)
+static int32_t send(const trap_frame_t *call, int32_t pid, uint32_t signal, int32_t code)
 {
     if (pid == 0 || task_find(pid) == NULL)
         return -ESRCH;
     if (signal > SIGNAL_MAX)
         return -EINVAL;
-    return pid == task_current->pid ? send_to_self(call, signal) : -EPERM;
+    return pid == task_current->pid ? send_to_self(call, signal, code) : -EPERM;
 }
 
 int32_t linux_kill(const trap_frame_t *call)
@@ -88,12 +80,14 @@ int32_t linux_kill(const trap_frame_t *call)
     /* 0 and -pid name process groups: each program is alone in its own. */
     if (pid == 0 || pid == -task_current->pid)
         pid = task_current->pid;
-    return send(call, pid, call->ecx);
+    return send(call, pid, call->ecx, SI_USER);
 }
 
 int32_t linux_tkill(const trap_frame_t *call)
 {
-    return (int32_t)call->ebx <= 0 ? -EINVAL : send(call, (int32_t)call->ebx, call->ecx);
+    if ((int32_t)call->ebx <= 0)
+        return -EINVAL;
+    return send(call, (int32_t)call->ebx, call->ecx, SI_TKILL);
 }
 
 int32_t linux_tgkill(const trap_frame_t *call)
@@ -102,7 +96,7 @@ int32_t linux_tgkill(const trap_frame_t *call)
         return -EINVAL;
     if (call->ebx != call->ecx)
         return -ESRCH;                  /* one thread a program: its ids are equal */
-    return send(call, (int32_t)call->ecx, call->edx);
+    return send(call, (int32_t)call->ecx, call->edx, SI_TKILL);
 }
 
 /* --- Thread-local storage */
