@@ -271,7 +271,7 @@ static bool copy_fault(fault_t *fault)
 }
 
 /* What the page fault is to the program: a signal, or its end. */
-static void send_fault(trap_frame_t *frame, fault_t *fault)
+static NOINLINE void send_fault(trap_frame_t *frame, fault_t *fault)
 {
     signal_info_t info = { .code = SEGV_MAPERR, .address = fault->address };
     int signal = SIGSEGV;
