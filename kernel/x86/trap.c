@@ -139,7 +139,7 @@ static bool is_segment_fault(uint32_t vector)
            vector == TRAP_STACK_SEGMENT;
 }
 
-static bool fix_kernel_fault(trap_frame_t *frame)
+static NOINLINE bool fix_kernel_fault(trap_frame_t *frame)
 {
     trap_frame_t user;
 
