@@ -194,6 +194,8 @@ static void begin(void)
         copy_to_user(task->set_child_tid, &task->pid, sizeof task->pid);
         task_check_memory(task->frame);
     }
+    if (task->signal_waiting)
+        signal_deliver(task->frame, NULL);
     trap_return(task->frame);
 }
 
@@ -315,6 +317,7 @@ int task_fork(task_t **child)
     linux_share_files(task, parent);
     memcpy(task->unknown_calls, parent->unknown_calls, sizeof task->unknown_calls);
     memcpy(task->limits, parent->limits, sizeof task->limits);
+    signal_inherit(task, parent);
     task->output_to_port = parent->output_to_port;
     task->pid = pid;
     task->group = parent->group;
@@ -348,6 +351,22 @@ static void leave_children(const task_t *parent)
     }
 }
 
+/* Wake it, and send SIGCHLD. */
+static void tell_parent(const task_t *task)
+{
+    bool killed = (task->exit_status & 0x7f) != 0;
+    const signal_info_t info = {
+        .code = killed ? CLD_KILLED : CLD_EXITED,
+        .pid = task->pid,
+        .status = killed ? task->exit_status & 0x7f : task->exit_status >> 8,
+    };
+
+    if (task->parent->state == TASK_WAITING)
+        task->parent->state = TASK_READY;
+    if (task->parent != &kernel_task)
+        signal_send(task->parent, SIGCHLD, &info);
+}
+
 void task_end(task_t *task, int exit_status)
 {
     mspace_t *mspace = task->mspace;
@@ -359,8 +378,7 @@ void task_end(task_t *task, int exit_status)
     leave_children(task);
     task->exit_status = exit_status;
     task->state = TASK_ENDED;
-    if (task->parent->state == TASK_WAITING)
-        task->parent->state = TASK_READY;
+    tell_parent(task);
 }
 
 void task_exit(int exit_status)
@@ -457,6 +475,8 @@ int task_wait_child(int pid, bool block, int *exit_status)
         }
         if (!block)
             return 0;
+        if (task_current->signal_waiting)
+            return -EINTR;
         wait_for_change();
     }
 }

@@ -12,6 +12,7 @@
 #include <kernel/fault.h>
 #include <kernel/inode.h>
 #include <kernel/memory.h>
+#include <kernel/signal.h>
 #include <kernel/trap.h>
 #include <kernel/types.h>
 
@@ -61,7 +62,14 @@ typedef struct task {
     task_limit_t limits[TASK_LIMITS_COUNT];     /* kernel/linux/limits.c */
     uint64_t unknown_calls[8];  /* bit n: call n was answered ENOSYS and logged */
     bool output_to_port;        /* fd 1 goes to the debug port, fd 0 is empty */
-    bool out_of_memory;         /* a copy to or from ring 3 found no page */
+    union {
+        uint16_t work;          /* not 0: the end of a system call has to look at these */
+        struct {
+            bool out_of_memory;     /* a copy to or from ring 3 found no page */
+            bool signal_waiting;    /* signal_deliver has something to do */
+        };
+    };
+    signal_state_t signals;
 } task_t;
 
 /* The one that runs; never NULL once task_init was called. */
@@ -103,7 +111,7 @@ int task_wait(task_t *task);
  *
  * => pid: as waitpid's: > 0 that one; -1 any; 0 any of the own group; < -1 of group -pid
  * => its pid, and *exit_status; 0: none has ended, and not `block`; -ECHILD: there is
- *    no such child
+ *    no such child; -EINTR: none has ended, and a signal is to be delivered
  */
 int task_wait_child(int pid, bool block, int *exit_status);
 
@@ -120,8 +128,9 @@ void task_end(task_t *task, int exit_status);
 void task_end_all(void);
 
 /*
- * Kill the current task for a trap, or for a signal that it sent itself by a
- * system call: print the explained report, then task_exit with the signal.
+ * Kill the current task for a trap whose signal it does not handle, or for a signal
+ * that it sent itself by a system call: print the explained report, then task_exit
+ * with the signal.
  *
  * => fault: NULL unless the trap is a page fault
  */
@@ -129,6 +138,8 @@ _Noreturn void task_kill(int signal, const trap_frame_t *frame, const fault_t *f
 
 /* Kill another task by a signal that the current one sent. */
 void task_kill_other(task_t *task, int signal);
+/* The same for something that the program did in a system call; why: a sentence. */
+_Noreturn void task_kill_for(int signal, const trap_frame_t *frame, const char *why);
 
 /* Register the handlers of kill.c; task_init does. */
 void task_set_trap_handlers(void);
@@ -175,6 +186,5 @@ task_t *task_after(const task_t *after);
 #define SIGURG  23
 #define SIGWINCH 28
 #define SIGSYS  31
-#define SIGNAL_MAX 64
 
 #endif

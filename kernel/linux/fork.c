@@ -73,6 +73,8 @@ static int32_t wait_for(const trap_frame_t *call, size_t rusage)
     if ((options & (WCLONE | WALL)) == WCLONE)
         return -ECHILD;
     pid = task_wait_child(pid, (options & WNOHANG) == 0, &status);
+    if (pid == -EINTR)
+        return signal_interrupt(call);
     if (pid <= 0)
         return pid;
     /* The child is gone, even if nobody can be told how. */

@@ -40,6 +40,10 @@ linux_call_t linux_lseek, linux_llseek;
 linux_call_t linux_read, linux_write, linux_readv, linux_writev;
 /* stat.c */
 linux_call_t linux_stat64, linux_fstat64, linux_fstatat64, linux_statx;
+/* signal.c, sigframe.c */
+linux_call_t linux_rt_sigaction, linux_sigaction, linux_signal, linux_rt_sigprocmask;
+linux_call_t linux_sigprocmask, linux_rt_sigpending, linux_sigpending, linux_rt_sigsuspend;
+linux_call_t linux_sigaltstack, linux_sigreturn, linux_rt_sigreturn;
 /* misc.c */
 linux_call_t linux_uname, linux_getrandom;
 /* limits.c */
@@ -60,6 +64,13 @@ int32_t linux_missing(unsigned number, const char *what);
  *    from its pages; else the first one ends it: 0, -EFAULT, -ENOMEM, -EIO
  */
 int32_t linux_populate(size_t address, size_t length, bool only_locked);
+
+/*
+ * Set the current program's alternate stack, whose stack pointer is `esp`.
+ *
+ * => 0, -EPERM: it is on the one it has, -EINVAL: flags, -ENOMEM: too small
+ */
+int32_t linux_set_signal_stack(const signal_stack_t *stack, uint32_t esp);
 
 /* --- Open files */
 
