@@ -11,6 +11,7 @@
 #include <kernel/doctor.h>
 #include <kernel/dump.h>
 #include <kernel/errno.h>
+#include <kernel/fault.h>
 #include <kernel/fw_cfg.h>
 #include <kernel/host.h>
 #include <kernel/kheap_guard.h>
@@ -321,6 +322,7 @@ static void start_memory(void)
     start_heap();
     start_guard();
     require(memory_init());
+    kMMU.fault_around = FAULT_AROUND;
     bench_boot_part("heap");
     physical_log();
     printk("boot: memory ready\n");

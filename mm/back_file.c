@@ -7,8 +7,9 @@
  *      +----------+----------+---------|-----+-----------+
  *
  * Whole pages below the limit are the page cache's own frames, until a private
- * area writes to one. The page that the limit cuts is always a copy. So is one that
- * too many map already; nobody writes to a file, so a shared area does not differ.
+ * area writes to one. The page that the limit cuts is always a copy, for bytes may come
+ * to be behind it. So is one that too many map already, but not in a shared area that
+ * would miss what others write to the file.
  */
 #include <kernel/errno.h>
 #include <kernel/pagecache.h>
@@ -44,10 +45,18 @@ static page_t copy_cached(page_t cached, size_t below)
     return page;
 }
 
+/* Whether the page can be the cache's own: the bytes behind the limit are no others. */
+static bool shows_cached(const vma_t *vma, off_t offset, size_t below)
+{
+    return below == PAGE_SIZE ||
+           ((off_t)below >= vma->ino->length - offset && !inode_is_memory(vma->ino));
+}
+
 static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
 {
     off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
     size_t below = bytes_below_limit(vma, vaddr);
+    bool shared = (vma->flags & VMA_SHARED) != 0;
     page_t cached;
     page_t page;
     int err;
@@ -59,18 +68,34 @@ static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu
     err = pagecache_get(vma->ino, (size_t)(offset >> PAGE_SHIFT), &cached);
     if (err != 0)
         return err;
-    /* Behind the file's end the cached page has zeroes anyway. */
-    if (!write && (below == PAGE_SIZE || (off_t)below >= vma->ino->length - offset) &&
+    if ((shared || !write) && shows_cached(vma, offset, below) &&
         LIKELY(pagecache_may_share(cached))) {
-        *entry = cached | MMU_OBJECT;
+        *entry = cached | MMU_OBJECT | (write ? MMU_WRITE : 0);
         return 0;
     }
-    page = copy_cached(cached, below);
+    page = shared && inode_is_memory(vma->ino) ? PAGE_NONE : copy_cached(cached, below);
     page_release(cached);
     if (page == PAGE_NONE)
         return -ENOMEM;
     *entry = page | MMU_WRITE;
     return 0;
+}
+
+static void cached_file(const vma_t *vma, size_t vaddr, mmu_entry_t *entry)
+{
+    off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
+    page_t cached;
+
+    if (offset >= vma->ino->length ||
+        (vma->limit != 0 && bytes_below_limit(vma, vaddr) != PAGE_SIZE))
+        return;
+    cached = pagecache_peek(vma->ino, (size_t)(offset >> PAGE_SHIFT));
+    if (cached == PAGE_NONE)
+        return;
+    if (LIKELY(pagecache_may_share(cached)))
+        *entry = cached | MMU_OBJECT;
+    else
+        page_release(cached);
 }
 
 static int describe_file(const vma_t *vma, char *buffer, size_t size)
@@ -82,5 +107,6 @@ const vma_ops_t vma_ops_file = {
     .name = "file",
     .backed = true,
     .fill = fill_file,
+    .cached = cached_file,
     .describe = describe_file,
 };

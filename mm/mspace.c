@@ -16,6 +16,9 @@ struct kMMU kMMU;
 
 static mspace_t kernel_mspace;
 
+/* The spaces of programs, latest first. */
+static mspace_t *spaces;
+
 /* ---- making and ending */
 
 static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
@@ -47,7 +50,9 @@ const char *memory_init(void)
         .pages_amount = physical_mem_info.total,
         .zero_page = zero_page,
         .kspace = &kernel_mspace,
+        .fault_around = 1,
     };
+    spaces = NULL;
     kmmu_refresh();
     return NULL;
 }
@@ -71,6 +76,11 @@ mspace_t *mspace_create(void)
     }
     init_mspace(mspace, directory, USER_BASE, USER_END);
     mspace_account(mspace);
+    mspace->next_space = spaces;
+    mspace->link_space = &spaces;
+    if (spaces != NULL)
+        spaces->link_space = &mspace->next_space;
+    spaces = mspace;
     return mspace;
 }
 
@@ -94,6 +104,9 @@ void mspace_close(mspace_t *mspace)
     if (users != 0)
         return;
     ASSERT(mspace != kMMU.kspace && mspace->directory != current_pagetable());
+    *mspace->link_space = mspace->next_space;
+    if (mspace->next_space != NULL)
+        mspace->next_space->link_space = mspace->link_space;
     mspace_sweep(mspace);
     while (mspace->spare != NULL)
         kfree(mspace_take_node(mspace));
@@ -236,6 +249,37 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+}
+
+/* Take what a space has of a file from byte `from` on out of its page table. */
+static void revoke_file(mspace_t *mspace, const inode_t *ino, off_t from)
+{
+    for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = vma_next(vma)) {
+        off_t length = (off_t)vma->length;
+        size_t distance = 0;
+
+        if (vma->ino != ino)
+            continue;
+        /* What lies past the limit is no part of the file. */
+        if (vma->limit != 0)
+            length = vma->limit == VMA_ALL_ZERO ? 0 : vma->limit;
+        if (from >= vma->offset + length)
+            continue;
+        if (from > vma->offset)
+            distance = (size_t)(from - vma->offset);
+        mspace_revoke(mspace, vma, vma_base(vma) + distance,
+                      vma_base(vma) + align_up((size_t)length, PAGE_SIZE));
+    }
+}
+
+void mspace_revoke_file(const inode_t *ino, off_t from)
+{
+    ASSERT((from & PAGE_MASK) == 0);
+    for (mspace_t *mspace = spaces; mspace != NULL; mspace = mspace->next_space) {
+        splock_lock(&mspace->lock);
+        revoke_file(mspace, ino, from);
+        splock_unlock(&mspace->lock);
+    }
 }
 
 /* ---- taking out areas */

@@ -1,19 +1,32 @@
 /*
- * Pages of files in memory: for each file one word a page, made when its first
- * page is asked for. The cache itself holds one reference on each frame.
+ * Pages of files in memory: for each file one word a page, up to the highest page that
+ * was asked for so far. The cache itself holds one reference on each frame.
  */
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/mmu.h>
 #include <kernel/pagecache.h>
 #include <kernel/panic.h>
+#include <kernel/string.h>
+
+/* A table has at least so many words, if the file has as many pages. */
+enum { SLOTS_MIN = 16 };
 
 /* The files that have a table of pages. */
 static inode_t *cached_files;
 
+/* Pages of files that are nowhere else. */
+static size_t memory_pages;
+
 void pagecache_init(void)
 {
     cached_files = NULL;
+    memory_pages = 0;
+}
+
+size_t pagecache_memory_pages(void)
+{
+    return memory_pages;
 }
 
 /* How many pages the file has, the last one maybe in part. */
@@ -22,21 +35,37 @@ static uint64_t pages_of(const inode_t *ino)
     return ((uint64_t)ino->length + PAGE_MASK) >> PAGE_SHIFT;
 }
 
-static int make_slots(inode_t *ino)
+/*
+ * Let the table reach page `index`. At least twice as many words each time: over a
+ * file that grows, a page costs the same however long it is.
+ */
+static int make_slots(inode_t *ino, size_t index)
 {
-    uint64_t count = pages_of(ino);
+    uint64_t all = pages_of(ino);
+    size_t count = 2 * ino->page_slots;
+    page_t *pages;
 
-    if (count > SIZE_MAX / sizeof(page_t))
+    if (index >= PAGECACHE_SLOTS_MAX)
         return -ENOMEM;
-    ino->pages = kcalloc((size_t)count, sizeof(page_t));
-    if (ino->pages == NULL)
+    if (count <= index)
+        count = index + 1;
+    if (count < SLOTS_MIN)
+        count = SLOTS_MIN;
+    if (count > all)
+        count = (size_t)all;
+    pages = krealloc(ino->pages, count * sizeof(page_t));
+    if (pages == NULL)
         return -ENOMEM;
-    ino->page_slots = (size_t)count;
-    ino->next_cached = cached_files;
-    ino->link_cached = &cached_files;
-    if (cached_files != NULL)
-        cached_files->link_cached = &ino->next_cached;
-    cached_files = ino;
+    memset(pages + ino->page_slots, 0, (count - ino->page_slots) * sizeof(page_t));
+    ino->page_slots = count;
+    if (ino->pages == NULL) {
+        ino->next_cached = cached_files;
+        ino->link_cached = &cached_files;
+        if (cached_files != NULL)
+            cached_files->link_cached = &ino->next_cached;
+        cached_files = ino;
+    }
+    ino->pages = pages;
     return 0;
 }
 
@@ -59,11 +88,16 @@ static int read_in(inode_t *ino, size_t index)
 
     if (page == PAGE_NONE)
         return -ENOMEM;
-    err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
-    mmu_temporary_unmap(0);
-    if (err != 0) {
-        page_release(page);
-        return err;
+    if (inode_is_memory(ino)) {
+        mmu_clear_page(page);
+        memory_pages++;
+    } else {
+        err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
+        mmu_temporary_unmap(0);
+        if (err != 0) {
+            page_release(page);
+            return err;
+        }
     }
     ino->pages[index] = page;
     return 0;
@@ -75,8 +109,8 @@ int pagecache_get(inode_t *ino, size_t index, page_t *page)
 
     if (index >= pages_of(ino))
         return -EINVAL;
-    if (ino->pages == NULL)
-        err = make_slots(ino);
+    if (UNLIKELY(index >= ino->page_slots))
+        err = make_slots(ino, index);
     if (err == 0 && ino->pages[index] == PAGE_NONE)
         err = read_in(ino, index);
     if (err != 0)
@@ -107,6 +141,8 @@ size_t pagecache_drop(inode_t *ino)
 {
     size_t count = 0;
 
+    if (inode_is_memory(ino))
+        return 0;
     for (size_t i = 0; i < ino->page_slots; i++) {
         if (ino->pages[i] != PAGE_NONE && page_count(ino->pages[i]) == 1) {
             page_release(ino->pages[i]);
@@ -126,16 +162,30 @@ void pagecache_empty(inode_t *ino)
     free_slots(ino);
 }
 
+void pagecache_cut(inode_t *ino, size_t index)
+{
+    size_t count = 0;
+
+    for (size_t i = index; i < ino->page_slots; i++) {
+        if (ino->pages[i] == PAGE_NONE)
+            continue;
+        page_release(ino->pages[i]);
+        ino->pages[i] = PAGE_NONE;
+        count++;
+    }
+    if (inode_is_memory(ino))
+        memory_pages -= count;
+    if (index == 0)
+        free_slots(ino);
+}
+
 void inode_release(inode_t *ino)
 {
     ASSERT(ino->users > 0);
     if (--ino->users != 0)
         return;
     /* Who maps a page holds the file: no page has another user now. */
-    for (size_t i = 0; i < ino->page_slots; i++)
-        if (ino->pages[i] != PAGE_NONE)
-            page_release(ino->pages[i]);
-    free_slots(ino);
+    pagecache_cut(ino, 0);
     if (ino->ops->release != NULL)
         ino->ops->release(ino);
 }

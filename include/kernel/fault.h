@@ -6,6 +6,9 @@
 
 #include <kernel/memory.h>
 
+/* What a kernel may set kMMU.fault_around to once memory_init was called: 64 KiB. */
+#define FAULT_AROUND 16
+
 /* What the processor says (Intel SDM 3A 4.7); the same bits. */
 #define FAULT_PRESENT  0x01u    /* the page is present: a right was missing */
 #define FAULT_WRITE    0x02u

@@ -18,6 +18,9 @@ void linux_system_call(trap_frame_t *frame);
 /* Give a new task its files 0, 1 and 2: the console, or the debug port. */
 void linux_open_standard_files(task_t *task);
 
+/* Let a new task, which has no files yet, have all files of another one open, too. */
+void linux_hold_files(task_t *task, const task_t *from);
+
 /* Close whatever the task has open. */
 void linux_close_files(task_t *task);
 
