@@ -17,13 +17,11 @@
 #include <kernel/string.h>
 #include <kernel/vma.h>
 
-/* How many bytes of the page lie below the limit: 0 .. PAGE_SIZE. */
+/* How many bytes of the page lie below the limit, which is not 0: 0 .. PAGE_SIZE. */
 static size_t bytes_below_limit(const vma_t *vma, size_t vaddr)
 {
     off_t distance = (off_t)(vaddr - vma_base(vma));
 
-    if (vma->limit == 0)
-        return PAGE_SIZE;
     if (vma->limit <= distance)
         return 0;
     return vma->limit - distance < (off_t)PAGE_SIZE ? (size_t)(vma->limit - distance) : PAGE_SIZE;
@@ -45,40 +43,75 @@ static page_t copy_cached(page_t cached, size_t below)
     return page;
 }
 
-/* Whether the page can be the cache's own: the bytes behind the limit are no others. */
-static bool shows_cached(const vma_t *vma, off_t offset, size_t below)
+/* A frame of our own for a page of which the cache's frame cannot be shown as it is. */
+static int fill_copy(const vma_t *vma, page_t cached, size_t below, mmu_entry_t *entry)
 {
-    return below == PAGE_SIZE ||
-           ((off_t)below >= vma->ino->length - offset && !inode_is_memory(vma->ino));
-}
+    page_t page = PAGE_NONE;
 
-static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
-{
-    off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
-    size_t below = bytes_below_limit(vma, vaddr);
-    bool shared = (vma->flags & VMA_SHARED) != 0;
-    page_t cached;
-    page_t page;
-    int err;
-
-    if (below == 0)
-        return vma_ops_anon.fill(mspace, vma, vaddr, write, entry);
-    if (offset >= vma->ino->length)
-        return -ENXIO;
-    err = pagecache_get(vma->ino, (size_t)(offset >> PAGE_SHIFT), &cached);
-    if (err != 0)
-        return err;
-    if ((shared || !write) && shows_cached(vma, offset, below) &&
-        LIKELY(pagecache_may_share(cached))) {
-        *entry = cached | MMU_OBJECT | (write ? MMU_WRITE : 0);
-        return 0;
-    }
-    page = shared && inode_is_memory(vma->ino) ? PAGE_NONE : copy_cached(cached, below);
+    /* A shared area would miss what others write to the file. */
+    if ((vma->flags & VMA_SHARED) == 0 || !inode_is_memory(vma->ino))
+        page = copy_cached(cached, below);
     page_release(cached);
     if (page == PAGE_NONE)
         return -ENOMEM;
     *entry = page | MMU_WRITE;
     return 0;
+}
+
+/* A page that the limit cuts. => offset: of the page in the file, before its end */
+static int fill_cut(const vma_t *vma, off_t offset, size_t below, bool write,
+                    mmu_entry_t *entry)
+{
+    page_t cached;
+    int err = pagecache_get(vma->ino, (size_t)(offset >> PAGE_SHIFT), &cached);
+
+    if (err != 0)
+        return err;
+    /* Behind the end of a file that nobody writes to there are zeroes anyway. */
+    if (!write && (off_t)below >= vma->ino->length - offset && !inode_is_memory(vma->ino) &&
+        pagecache_may_share(cached)) {
+        *entry = cached | MMU_OBJECT;
+        return 0;
+    }
+    return fill_copy(vma, cached, below, entry);
+}
+
+/* A page that lies below the limit. */
+static inline int fill_whole(const vma_t *vma, off_t offset, bool write, mmu_entry_t *entry)
+{
+    page_t cached;
+    int err;
+
+    if (UNLIKELY(offset >= vma->ino->length))
+        return -ENXIO;
+    err = pagecache_get(vma->ino, (size_t)(offset >> PAGE_SHIFT), &cached);
+    if (UNLIKELY(err != 0))
+        return err;
+    if ((write && (vma->flags & VMA_SHARED) == 0) || UNLIKELY(!pagecache_may_share(cached)))
+        return fill_copy(vma, cached, PAGE_SIZE, entry);
+    *entry = cached | MMU_OBJECT | (write ? MMU_WRITE : 0);
+    return 0;
+}
+
+/* A page of an area that has a limit. */
+static NOINLINE int fill_limited(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write,
+                                 mmu_entry_t *entry)
+{
+    off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
+    size_t below = bytes_below_limit(vma, vaddr);
+
+    if (below == 0)
+        return vma_ops_anon.fill(mspace, vma, vaddr, write, entry);
+    if (below == PAGE_SIZE || offset >= vma->ino->length)
+        return fill_whole(vma, offset, write, entry);
+    return fill_cut(vma, offset, below, write, entry);
+}
+
+static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
+{
+    if (UNLIKELY(vma->limit != 0))
+        return fill_limited(mspace, vma, vaddr, write, entry);
+    return fill_whole(vma, vma->offset + (off_t)(vaddr - vma_base(vma)), write, entry);
 }
 
 static void cached_file(const vma_t *vma, size_t vaddr, mmu_entry_t *entry)

@@ -81,40 +81,50 @@ static void free_slots(inode_t *ino)
     ino->page_slots = 0;
 }
 
-static int read_in(inode_t *ino, size_t index)
+/* What is to be in a new page of a file that is somewhere else. */
+static int read_in(inode_t *ino, size_t index, page_t page)
 {
-    page_t page = page_new(OWNER_CACHE);
-    int err;
+    int err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
 
-    if (page == PAGE_NONE)
-        return -ENOMEM;
-    if (inode_is_memory(ino)) {
-        mmu_clear_page(page);
-        memory_pages++;
-    } else {
-        err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
-        mmu_temporary_unmap(0);
-        if (err != 0) {
-            page_release(page);
-            return err;
-        }
-    }
-    ino->pages[index] = page;
-    return 0;
+    mmu_temporary_unmap(0);
+    return err;
 }
 
-int pagecache_get(inode_t *ino, size_t index, page_t *page)
+/* pagecache_get for a page that is not in memory. */
+static int make_page(inode_t *ino, size_t index, page_t *page)
 {
+    page_t fresh;
     int err = 0;
 
     if (index >= pages_of(ino))
         return -EINVAL;
     if (UNLIKELY(index >= ino->page_slots))
         err = make_slots(ino, index);
-    if (err == 0 && ino->pages[index] == PAGE_NONE)
-        err = read_in(ino, index);
-    if (err != 0)
+    if (UNLIKELY(err != 0))
         return err;
+    fresh = page_new(OWNER_CACHE);
+    if (UNLIKELY(fresh == PAGE_NONE))
+        return -ENOMEM;
+    if (inode_is_memory(ino)) {
+        mmu_clear_page(fresh);
+        memory_pages++;
+    } else {
+        err = read_in(ino, index, fresh);
+        if (err != 0) {
+            page_release(fresh);
+            return err;
+        }
+    }
+    ino->pages[index] = fresh;
+    physical_frame(fresh)->count++;     /* the caller's beside ours: 2, of a frame in use */
+    *page = fresh;
+    return 0;
+}
+
+int pagecache_get(inode_t *ino, size_t index, page_t *page)
+{
+    if (index >= ino->page_slots || ino->pages[index] == PAGE_NONE)
+        return make_page(ino, index, page);
     *page = ino->pages[index];
     page_hold(*page);
     return 0;
