@@ -51,8 +51,8 @@ static int make_slots(inode_t *ino, size_t index)
         count = index + 1;
     if (count < SLOTS_MIN)
         count = SLOTS_MIN;
-    if (count > all)
-        count = (size_t)all;
+    if (count > all && !inode_is_memory(ino))
+        count = (size_t)all;            /* it never has more */
     pages = krealloc(ino->pages, count * sizeof(page_t));
     if (pages == NULL)
         return -ENOMEM;
