@@ -29,6 +29,7 @@
 #include <kernel/string.h>
 #include <kernel/symbols.h>
 #include <kernel/task.h>
+#include <kernel/tmpfs.h>
 #include <kernel/trap.h>
 #include <kernel/virtual.h>
 #include <x86/cpu.h>
@@ -352,6 +353,7 @@ static _Noreturn void run_module(void)
     status = monitor_run_program(argv);
     if (status < 0)
         machine_stop(MACHINE_REFUSED);
+    tmpfs_empty();              /* files that it made and left are no leak */
     census_take(&after);
     census_print(&before, &after, "frames: ");
     trouble = census_compare(&before, &after);

@@ -115,17 +115,29 @@ int tmpfs_create(const char *path, unsigned mode, inode_t **ino)
     return 0;
 }
 
-int tmpfs_unlink(const char *path)
+static void unlink(tmpfs_file_t **link)
 {
-    tmpfs_file_t **link = find(path);
     tmpfs_file_t *file = *link;
 
-    if (file == NULL)
-        return about_missing(path);
     *link = file->next;
     file->is_linked = false;
     inode_release(&file->inode);
+}
+
+int tmpfs_unlink(const char *path)
+{
+    tmpfs_file_t **link = find(path);
+
+    if (*link == NULL)
+        return about_missing(path);
+    unlink(link);
     return 0;
+}
+
+void tmpfs_empty(void)
+{
+    while (tmpfs.files != NULL)
+        unlink(&tmpfs.files);
 }
 
 void tmpfs_about(const inode_t *ino, unsigned *mode, unsigned *number, unsigned *links)

@@ -207,6 +207,7 @@ static fault_reason_t bring_back(attempt_t *attempt)
     return put(attempt, vma_entry(attempt->vma, attempt->entry));
 }
 
+/* The processor marks the entry dirty; the frame is the file's only storage anyway. */
 static fault_reason_t let_shared(attempt_t *attempt)
 {
     return put(attempt, attempt->entry | MMU_WRITE);

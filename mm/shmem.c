@@ -98,13 +98,26 @@ static void clear_in_page(inode_t *ino, off_t from, off_t to)
     page_release(page);
 }
 
+/* Files that are written to may take half of the memory, as Linux has it. */
+static bool is_full(inode_t *ino, off_t offset)
+{
+    page_t page;
+
+    if (LIKELY(pagecache_memory_pages() < physical_mem_info.total / 2))
+        return false;
+    page = page_at(ino, offset);
+    if (page != PAGE_NONE)
+        page_release(page);
+    return page == PAGE_NONE;
+}
+
 /* Write bytes that lie in one page. => 0, or -ENOSPC and nothing changed */
 static int write_in_page(inode_t *ino, off_t offset, const void *buffer, size_t length)
 {
     off_t old = ino->length;
     page_t page;
 
-    if (offset >> PAGE_SHIFT >= (off_t)PAGECACHE_SLOTS_MAX)
+    if (offset >> PAGE_SHIFT >= (off_t)PAGECACHE_SLOTS_MAX || is_full(ino, offset))
         return -ENOSPC;
     if (ino->length < offset + (off_t)length)
         ino->length = offset + (off_t)length;

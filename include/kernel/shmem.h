@@ -35,7 +35,8 @@ size_t shmem_read(inode_t *ino, off_t offset, void *buffer, size_t length);
  * Write, and let the file grow.
  *
  * => bytes written, which are fewer than `length` (at least 1) only when memory runs
- *    out or the longest length is reached; -ENOSPC, -EFBIG: none, and nothing changed
+ *    out, all such files together have half of it, or the longest length is reached;
+ *    -ENOSPC, -EFBIG: none, and nothing changed
  * => offset >= 0
  */
 int shmem_write(inode_t *ino, off_t offset, const void *buffer, size_t length);

@@ -30,6 +30,9 @@ int tmpfs_create(const char *path, unsigned mode, inode_t **ino);
  */
 int tmpfs_unlink(const char *path);
 
+/* Take all names away. */
+void tmpfs_empty(void);
+
 /* What stat tells of a file of tmpfs_open: links is 0 once its name is gone. */
 void tmpfs_about(const inode_t *ino, unsigned *mode, unsigned *number, unsigned *links);
 

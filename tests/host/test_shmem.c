@@ -176,6 +176,32 @@ TEST(shmem_sparse_and_growing)
     fake_machine_stop();
 }
 
+/* Half of the memory, and what is there can still be written to. */
+TEST(shmem_takes_half_of_the_memory)
+{
+    size_t half;
+    inode_t *ino;
+    inode_t *other;
+
+    start();
+    half = physical_figures()->total / 2;
+    ino = shmem_create(0);
+    other = shmem_create(PAGES(1));
+    for (size_t i = 0; i < half; i++)
+        CHECK_EQ(shmem_write(ino, (off_t)PAGES(i), "a", 1), 1);
+    CHECK_EQ(shmem_write(ino, (off_t)PAGES(half), "a", 1), -ENOSPC);
+    CHECK_EQ(ino->length, PAGES(half - 1) + 1);
+    CHECK_EQ(shmem_write(other, 0, "a", 1), -ENOSPC);
+    CHECK_EQ(shmem_write(ino, (off_t)PAGES(half - 1) + 1, "bc", 2), 2);
+    CHECK_EQ(shmem_write(ino, (off_t)PAGES(half) - 1, "bc", 2), 1);     /* in part */
+    CHECK_EQ(ino->length, PAGES(half));
+    CHECK_EQ(shmem_set_length(ino, (off_t)PAGES(half - 1)), 0);
+    CHECK_EQ(shmem_write(other, 0, "a", 1), 1);
+    inode_release(ino);
+    inode_release(other);
+    fake_machine_stop();
+}
+
 /* ---- beside an array */
 
 enum { LENGTH = 6 * PAGE_SIZE };
