@@ -5,6 +5,9 @@
  * never written reads as zeroes and takes no memory until it is mapped. A read or
  * write here and a shared mapping see the same bytes at once.
  *
+ * A page that a fault or mspace_resolve brought in stays, as one of any file does, even
+ * if the call failed later.
+ *
  * Bytes behind the file's end in its last page may be anything: a mapping can write
  * there. When the file grows over them they are zeroes.
  *

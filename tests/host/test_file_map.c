@@ -418,21 +418,58 @@ typedef struct sweep {
     bool write;
 } sweep_t;
 
+/* Pages of the file that came stay, as of any file, whatever failed then: take them out. */
+static void forget_pages(const sweep_t *sweep)
+{
+    CHECK_EQ(shmem_set_length(sweep->ino, PAGES(1)), 0);
+    CHECK_EQ(shmem_set_length(sweep->ino, PAGES(40)), 0);
+    space_drop_spares(sweep->ms);
+}
+
 static int attempt_fault(void *context)
 {
     sweep_t *sweep = context;
+    uint8_t byte;
 
-    return mspace_resolve(sweep->ms, AT(5), 1, sweep->write);
+    if (sweep->write ? space_write(AT(5), 'w') : space_read(AT(5), &byte))
+        return 0;
+    CHECK_EQ(space_fault.reason, FAULT_NO_MEMORY);
+    forget_pages(sweep);
+    return -ENOMEM;
+}
+
+static int attempt_resolve(void *context)
+{
+    sweep_t *sweep = context;
+    int err = mspace_resolve(sweep->ms, AT(3), PAGES(4), sweep->write);
+
+    if (err != 0)
+        forget_pages(sweep);
+    return err;
+}
+
+/* Over what is there, with pages of another kind. */
+static int attempt_replace(void *context)
+{
+    sweep_t *sweep = context;
+
+    mspace_replace(sweep->ms, AT(2), PAGES(6), sweep->ino, (off_t)PAGES(9), 0,
+                   SHARED_RW | VMA_RESOLVE);
+    if (*host_errno() == 0)
+        return 0;
+    CHECK_AREA(sweep->ms, AT(0), PAGES(40));
+    forget_pages(sweep);
+    return -*host_errno();
 }
 
 static void undo_fault(void *context)
 {
     sweep_t *sweep = context;
 
-    CHECK_EQ(shmem_set_length(sweep->ino, PAGES(1)), 0);
-    CHECK_EQ(shmem_set_length(sweep->ino, PAGES(40)), 0);
+    forget_pages(sweep);
     CHECK_EQ(mspace_unmap(sweep->ms, AT(0), PAGES(40)), 0);
     map(sweep->ms, AT(0), 40, sweep->ino, 0, SHARED_RW);
+    space_drop_spares(sweep->ms);
 }
 
 static const char *check_sweep(void *context)
@@ -451,8 +488,11 @@ TEST(shared_faults_without_memory)
         CHECK_EQ(shmem_write(sweep.ino, 0, "a", 1), 1);
         map(ms, AT(0), 40, sweep.ino, 0, SHARED_RW);
         CHECK(fake_failure_sweep(attempt_fault, undo_fault, check_sweep, &sweep) >= 2);
+        CHECK(fake_failure_sweep(attempt_resolve, undo_fault, check_sweep, &sweep) >= 5);
         sweep.write = true;
         CHECK(fake_failure_sweep(attempt_fault, undo_fault, check_sweep, &sweep) >= 2);
+        CHECK(fake_failure_sweep(attempt_resolve, undo_fault, check_sweep, &sweep) >= 5);
+        CHECK(fake_failure_sweep(attempt_replace, undo_fault, check_sweep, &sweep) >= 6);
         inode_release(sweep.ino);
         space_stop(ms);
     }
