@@ -19,7 +19,7 @@
  *  empty                 anon, private           write   a zeroed frame    (fill_missing)
  *  empty                 file                    read    the page cache's frame, read-only;
  *                                                        neighbours that are cached, too
- *                                                              (fill_missing, map_around)
+ *                                                           (fill_missing, fault_around.c)
  *  empty                 file, shared            write   the page cache's frame, writable
  *                                                                          (fill_missing)
  *  empty                 file, private           write   a copy            (fill_missing)
@@ -132,63 +132,6 @@ static inline int make_entry(mspace_t *mspace, vma_t *vma, size_t vaddr, bool wr
     return 0;
 }
 
-/* The page of a fault and its neighbours, which get entries by one call of the border. */
-typedef struct surroundings {
-    const attempt_t *attempt;
-    mmu_entry_t entry;      /* of the page itself */
-    mmu_entry_t bits;       /* what the area's rights give every page */
-} surroundings_t;
-
-static int fill_around(void *context, size_t vaddr, mmu_entry_t *entry)
-{
-    const surroundings_t *around = context;
-    const attempt_t *attempt = around->attempt;
-
-    if (vaddr == attempt->vaddr) {
-        *entry = around->entry;
-    } else {
-        *entry = 0;
-        attempt->vma->ops->cached(attempt->vma, vaddr, entry);
-        if (*entry == 0)
-            return 0;
-        *entry |= around->bits;
-    }
-    if (is_counted(attempt->vma, *entry)) {
-        if ((*entry & MMU_OBJECT) != 0)
-            attempt->mspace->s_size++;
-        else
-            attempt->mspace->p_size++;
-    }
-    return 0;
-}
-
-/*
- * Map a page that was read, and those near it that are in memory already: the fault
- * costs more than they do. The window is aligned, so it has one page table.
- */
-static fault_reason_t map_around(attempt_t *attempt, mmu_entry_t entry)
-{
-    mspace_t *mspace = attempt->mspace;
-    const vma_t *vma = attempt->vma;
-    surroundings_t around = { attempt, entry, vma_entry_bits(vma) };
-    size_t span = kMMU.fault_around << PAGE_SHIFT;
-    size_t base = align_down(attempt->vaddr, span);
-    size_t end = base + span;
-
-    if (base < vma_base(vma))
-        base = vma_base(vma);
-    if (end > vma_end(vma))
-        end = vma_end(vma);
-    if (mmu_fill_range(mspace->directory, base, end - base, fill_around, &around) != 0) {
-        if (is_counted(vma, entry))
-            page_release(mmu_frame(entry));
-        return FAULT_NO_MEMORY;
-    }
-    mspace->stale_page = 0;
-    mspace_account(mspace);
-    return FAULT_RESOLVED;
-}
-
 static fault_reason_t fill_missing(attempt_t *attempt)
 {
     const vma_ops_t *ops = attempt->vma->ops;
@@ -198,7 +141,7 @@ static fault_reason_t fill_missing(attempt_t *attempt)
     if (UNLIKELY(err != 0))
         return reason_of(err);
     if (!attempt->write && ops->cached != NULL && kMMU.fault_around > 1)
-        return map_around(attempt, entry);
+        return reason_of(fault_map_around(attempt->mspace, attempt->vma, attempt->vaddr, entry));
     return put_missing(attempt, entry);
 }
 

@@ -16,8 +16,7 @@ struct kMMU kMMU;
 
 static mspace_t kernel_mspace;
 
-/* The spaces of programs, latest first. */
-static mspace_t *spaces;
+mspace_t *mspace_list;
 
 /* ---- making and ending */
 
@@ -52,7 +51,7 @@ const char *memory_init(void)
         .kspace = &kernel_mspace,
         .fault_around = 1,
     };
-    spaces = NULL;
+    mspace_list = NULL;
     kmmu_refresh();
     return NULL;
 }
@@ -76,11 +75,11 @@ mspace_t *mspace_create(void)
     }
     init_mspace(mspace, directory, USER_BASE, USER_END);
     mspace_account(mspace);
-    mspace->next_space = spaces;
-    mspace->link_space = &spaces;
-    if (spaces != NULL)
-        spaces->link_space = &mspace->next_space;
-    spaces = mspace;
+    mspace->next_space = mspace_list;
+    mspace->link_space = &mspace_list;
+    if (mspace_list != NULL)
+        mspace_list->link_space = &mspace->next_space;
+    mspace_list = mspace;
     return mspace;
 }
 
@@ -249,37 +248,6 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
-}
-
-/* Take what a space has of a file from byte `from` on out of its page table. */
-static void revoke_file(mspace_t *mspace, const inode_t *ino, off_t from)
-{
-    for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = vma_next(vma)) {
-        off_t length = (off_t)vma->length;
-        size_t distance = 0;
-
-        if (vma->ino != ino)
-            continue;
-        /* What lies past the limit is no part of the file. */
-        if (vma->limit != 0)
-            length = vma->limit == VMA_ALL_ZERO ? 0 : vma->limit;
-        if (from >= vma->offset + length)
-            continue;
-        if (from > vma->offset)
-            distance = (size_t)(from - vma->offset);
-        mspace_revoke(mspace, vma, vma_base(vma) + distance,
-                      vma_base(vma) + align_up((size_t)length, PAGE_SIZE));
-    }
-}
-
-void mspace_revoke_file(const inode_t *ino, off_t from)
-{
-    ASSERT((from & PAGE_MASK) == 0);
-    for (mspace_t *mspace = spaces; mspace != NULL; mspace = mspace->next_space) {
-        splock_lock(&mspace->lock);
-        revoke_file(mspace, ino, from);
-        splock_unlock(&mspace->lock);
-    }
 }
 
 /* ---- taking out areas */

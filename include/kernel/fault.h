@@ -68,6 +68,16 @@ fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault);
 int fault_populate(mspace_t *mspace, vma_t *vma, size_t base, size_t length);
 
 /*
+ * For fault.c: give a page of an area that has none its entry, and cached pages of the
+ * aligned window around it that have none theirs, to be read.
+ *
+ * => entry: complete, its frame with a reference; the area's ops have `cached`
+ * => mspace->lock is held; one walk, for the window has one page table
+ * => 0; -ENOMEM: nothing changed, and the frame was released
+ */
+int fault_map_around(mspace_t *mspace, const vma_t *vma, size_t vaddr, mmu_entry_t entry);
+
+/*
  * The fault as sentences, for a person, one a line; no newline at the end.
  * => as format_text
  */

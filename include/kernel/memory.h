@@ -47,6 +47,9 @@ struct mspace {
     splock_t lock;
 };
 
+/* All spaces but the kernel's, latest first, by next_space; guarded as that is. */
+extern mspace_t *mspace_list;
+
 /* Nodes that a space keeps for its next areas instead of freeing them. */
 #define MSPACE_SPARES 4
 
@@ -226,7 +229,7 @@ const char *memory_check(void);
 
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
- * mspace_replace.c, mspace_protect.c, fault.c, kmap.c.
+ * mspace_replace.c, mspace_protect.c, mspace_files.c, fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */

@@ -1,10 +1,9 @@
 /*
- * Open files: numbers, paths, positions. Files of tmpfs.h can be written to
- * (memory_file.c), others not; 0, 1 and 2 are devices (transfer.c).
+ * Open files: paths, positions. Files of tmpfs.h can be written to (memory_file.c),
+ * others not.
  */
 #include <kernel/console.h>
 #include <kernel/kheap.h>
-#include <kernel/panic.h>
 #include <kernel/printk.h>
 #include <kernel/ramfs.h>
 #include <kernel/shmem.h>
@@ -26,95 +25,6 @@ enum {
     SEEK_CUR = 1,
     SEEK_END = 2,
 };
-
-struct file *linux_file(uint32_t number)
-{
-    return number < TASK_FILES_MAX ? task_current->files[number] : NULL;
-}
-
-void linux_open_standard_files(task_t *task)
-{
-    task->files[0] = &linux_console_input;
-    task->files[1] = &linux_console_output;
-    task->files[2] = &linux_console_error;
-    for (size_t i = 0; i < 3; i++)
-        linux_hold_file(task->files[i]);
-}
-
-void linux_release_file(struct file *file)
-{
-    ASSERT(file->users > 0);
-    if (--file->users != 0)
-        return;
-    if (file->ino != NULL)
-        inode_release(file->ino);
-    kfree(file);
-}
-
-void linux_hold_files(task_t *task, const task_t *from)
-{
-    for (size_t i = 0; i < TASK_FILES_MAX; i++) {
-        task->files[i] = from->files[i];
-        if (task->files[i] != NULL)
-            linux_hold_file(task->files[i]);
-    }
-}
-
-void linux_close_files(task_t *task)
-{
-    for (size_t i = 0; i < TASK_FILES_MAX; i++) {
-        if (task->files[i] != NULL)
-            linux_release_file(task->files[i]);
-        task->files[i] = NULL;
-    }
-}
-
-int32_t linux_close(const trap_frame_t *call)
-{
-    struct file *file = linux_file(call->ebx);
-
-    if (file == NULL)
-        return -EBADF;
-    task_current->files[call->ebx] = NULL;
-    linux_release_file(file);
-    return 0;
-}
-
-static int32_t find_number(void)
-{
-    for (int32_t i = 0; i < TASK_FILES_MAX; i++)
-        if (task_current->files[i] == NULL)
-            return i;
-    return -EMFILE;
-}
-
-int32_t linux_dup(const trap_frame_t *call)
-{
-    struct file *file = linux_file(call->ebx);
-    int32_t number = find_number();
-
-    if (file == NULL)
-        return -EBADF;
-    if (number < 0)
-        return number;
-    linux_hold_file(file);
-    task_current->files[number] = file;
-    return number;
-}
-
-int32_t linux_dup2(const trap_frame_t *call)
-{
-    struct file *file = linux_file(call->ebx);
-    struct file *before = linux_file(call->ecx);
-
-    if (file == NULL || call->ecx >= TASK_FILES_MAX)
-        return -EBADF;
-    linux_hold_file(file);
-    if (before != NULL)
-        linux_release_file(before);
-    task_current->files[call->ecx] = file;
-    return (int32_t)call->ecx;
-}
 
 /* --- Paths */
 
@@ -236,7 +146,7 @@ static unsigned file_mode(uint32_t flags)
 
 static int32_t open_path(int32_t directory, char *path, uint32_t flags, uint32_t mode)
 {
-    int32_t number = find_number();
+    int32_t number = linux_free_number();
 
     if (number < 0)
         return number;

@@ -25,9 +25,12 @@ linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, lin
 linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;
 linux_call_t linux_set_thread_area, linux_get_thread_area;
 /* file.c */
-linux_call_t linux_open, linux_openat, linux_close, linux_access, linux_readlink, linux_ioctl;
-linux_call_t linux_lseek, linux_llseek, linux_creat, linux_unlink, linux_unlinkat, linux_dup;
-linux_call_t linux_dup2, linux_ftruncate, linux_ftruncate64;
+linux_call_t linux_open, linux_openat, linux_creat, linux_access, linux_readlink, linux_ioctl;
+linux_call_t linux_lseek, linux_llseek;
+/* number.c */
+linux_call_t linux_close, linux_dup, linux_dup2;
+/* memory_file.c */
+linux_call_t linux_unlink, linux_unlinkat, linux_ftruncate, linux_ftruncate64;
 /* transfer.c */
 linux_call_t linux_read, linux_write, linux_readv, linux_writev, linux_pread64, linux_pwrite64;
 /* stat.c */
@@ -76,6 +79,9 @@ struct file {
     unsigned users;             /* (k) numbers, of all tasks, that it is open under */
     off_t position;             /* (k) */
 };
+
+/* The lowest number that is free. => -EMFILE: there is none */
+int32_t linux_free_number(void);
 
 /* One more user; one less, and the last one frees it. */
 static inline void linux_hold_file(struct file *file)
