@@ -59,6 +59,7 @@ static const struct word {
     { "badram", "badram=ADDRESS,MASK,... or START-END,...: RAM that is never used" },
     { "heap", "heap=basic or heap=full: what the heap looks at; heap=full,contain: and goes on" },
     { "memtest", "memtest or memtest=PASSES: test the free RAM first" },
+    { "overcommit", "overcommit=heuristic, always or strict: what programs are promised" },
     { "guard", "guard=N: one in N buffers of the heap gets a page between unmapped ones" },
 };
 
@@ -121,7 +122,7 @@ static void check_words(void)
             printk("grove: the command line has an unknown word: \"%.*s\". Known are:\n",
                    (int)length, word);
             for (size_t i = 0; i < ARRAY_LENGTH(known_words); i++)
-                printk("grove:   %-8s %s\n", known_words[i].name, known_words[i].text);
+                printk("grove:   %-10s %s\n", known_words[i].name, known_words[i].text);
             machine_stop(MACHINE_REFUSED);
         }
         word += length;
@@ -308,8 +309,18 @@ static void start_heap(void)
     kheap_tune(&kernel_heap, KHEAP_TUNE_LEVEL, ways[i].level);
 }
 
+static void start_commit(void)
+{
+    char value[WORD_MAX];
+
+    if (word_value("overcommit", value) && commit_set(value) != 0)
+        refuse("overcommit=%s: there are heuristic, always and strict, and each with "
+               ",PERCENT of the memory", value);
+}
+
 static void start_memory(void)
 {
+    start_commit();
     retire_bad_ram();
     boot_info_log(&boot_info);
     test_ram();

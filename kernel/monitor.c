@@ -219,6 +219,14 @@ static void command_poweroff(int argc, char **argv)
     machine_power_off();
 }
 
+static void command_overcommit(int argc, char **argv)
+{
+    if (argc > 1 && commit_set(argv[1]) != 0)
+        printk("overcommit: there are heuristic, always and strict, and each with ,PERCENT\n");
+    printk("%s, %u%% of memory if strict: %zu KiB of %zu KiB are promised\n", commit_mode_name(),
+           commit.ratio, commit.charged * (PAGE_SIZE / KIB), commit_limit() * (PAGE_SIZE / KIB));
+}
+
 static const struct command {
     const char *name;
     void (*run)(int argc, char **argv);
@@ -231,6 +239,7 @@ static const struct command {
     { "leaks", command_leaks, "leaks [mark|since]: who has the heap's buffers, or got them since" },
     { "maps", command_maps, "the areas of the kernel's own space" },
     { "walk", command_walk, "walk ADDRESS: what the processor finds there, level by level" },
+    { "overcommit", command_overcommit, "overcommit [MODE]: what programs are promised, at most" },
     { "files", command_files, "the initial files" },
     { "run", command_run, "run PROGRAM [ARGUMENT...]: start a program and wait for it" },
     { "check", command_check, "run every checker" },
@@ -243,7 +252,7 @@ static void command_help(int argc, char **argv)
 {
     (void)argc, (void)argv;
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        printk("  %-9s %s\n", commands[i].name, commands[i].text);
+        printk("  %-10s %s\n", commands[i].name, commands[i].text);
 }
 
 static void carry_out(char *line)

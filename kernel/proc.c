@@ -79,6 +79,8 @@ static void write_meminfo(text_t *text)
         { "Slab:", info->owner[OWNER_HEAP] },
         { "KernelStack:", info->owner[OWNER_STACK] },
         { "PageTables:", info->owner[OWNER_PAGE_TABLE] },
+        { "CommitLimit:", commit_limit() },
+        { "Committed_AS:", commit.charged },
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
@@ -94,6 +96,21 @@ static void write_vmstat(text_t *text)
     print(text, "nr_file_pages %zu\n", info->owner[OWNER_CACHE]);
     print(text, "nr_page_table_pages %zu\n", info->owner[OWNER_PAGE_TABLE]);
     print(text, "pgfault %llu\n", (unsigned long long)(kMMU.soft_faults + kMMU.hard_faults));
+}
+
+static void write_overcommit_memory(text_t *text)
+{
+    print(text, "%d\n", (int)commit.mode);
+}
+
+static void write_overcommit_ratio(text_t *text)
+{
+    print(text, "%u\n", commit.ratio);
+}
+
+static void write_max_map_count(text_t *text)
+{
+    print(text, "%d\n", MSPACE_AREAS_MAX);
 }
 
 /* --- The current task */
@@ -113,9 +130,9 @@ static void count_area(promised_t *pages, const vma_t *area)
 {
     size_t count = area->length / PAGE_SIZE;
 
-    if ((area->flags & VMA_STACK) != 0)
+    if ((area->flags & VMA_GROWS_DOWN) != 0)
         pages->stack += count;
-    else if ((area->flags & VMA_WRITE) != 0 && (area->flags & VMA_SHARED) == 0)
+    else if (vma_is_data(area->flags))
         pages->data += count;
     else if ((area->flags & VMA_EXEC) != 0)
         pages->text += count;
@@ -168,6 +185,9 @@ static const struct proc_file {
     { "/proc/vmstat", write_vmstat },
     { "/proc/self/maps", write_maps },
     { "/proc/self/status", write_status },
+    { "/proc/sys/vm/max_map_count", write_max_map_count },
+    { "/proc/sys/vm/overcommit_memory", write_overcommit_memory },
+    { "/proc/sys/vm/overcommit_ratio", write_overcommit_ratio },
 };
 
 static int open_file(const struct proc_file *file, inode_t **ino)

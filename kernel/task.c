@@ -209,6 +209,7 @@ static void prepare(task_t *task, const program_t *program)
     task->frame->es = SELECTOR_USER_DATA;
     task->saved_stack = trap_prepare_stack((size_t)task->frame, begin);
     linux_open_standard_files(task);
+    linux_init_limits(task);
 }
 
 task_t *task_create(inode_t *ino, const char *name, char *const argv[],

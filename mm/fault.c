@@ -247,7 +247,16 @@ static fault_reason_t resolve(attempt_t *attempt)
 static bool is_clear_below(const vma_t *below, size_t base)
 {
     return below == NULL || (below->flags & VMA_RIGHTS) == 0 ||
-           (below->flags & VMA_STACK) != 0 || base - vma_end(below) >= STACK_GUARD_GAP;
+           (below->flags & VMA_GROWS_DOWN) != 0 || base - vma_end(below) >= STACK_GUARD_GAP;
+}
+
+/* The lowest address that an area that grows down may reach, as far as its limit goes. */
+static size_t lowest_reach(const mspace_t *mspace, const vma_t *vma)
+{
+    size_t pages = (vma_end(vma) - mspace->lower_bound) >> PAGE_SHIFT;
+
+    return pages > mspace->limits.stack
+           ? vma_end(vma) - (mspace->limits.stack << PAGE_SHIFT) : mspace->lower_bound;
 }
 
 /*
@@ -258,16 +267,20 @@ static bool is_clear_below(const vma_t *below, size_t base)
 static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, vma_t **vma)
 {
     const vma_t *below;
+    size_t reach;
+    size_t pages;
 
-    if (above == NULL || (above->flags & (VMA_STACK | VMA_DEAD)) != VMA_STACK ||
-        mspace->stack_base == 0 || vma_base(above) < mspace->stack_base)
+    if (above == NULL || (above->flags & (VMA_GROWS_DOWN | VMA_DEAD)) != VMA_GROWS_DOWN ||
+        vaddr < mspace->lower_bound)
         return FAULT_NO_AREA;
-    if (vaddr < mspace->stack_base)
-        return mspace->stack_base - vaddr <= STACK_GUARD_GAP ? FAULT_STACK_LIMIT : FAULT_NO_AREA;
+    reach = lowest_reach(mspace, above);
+    if (vaddr < reach)
+        return reach - vaddr <= STACK_GUARD_GAP ? FAULT_STACK_LIMIT : FAULT_NO_AREA;
     below = vma_previous(above);
-    if (!is_clear_below(below, vaddr))
+    pages = (vma_base(above) - vaddr) >> PAGE_SHIFT;
+    if (!is_clear_below(below, vaddr) || mspace_promise(mspace, above->flags, pages) != 0)
         return FAULT_STACK_LIMIT;
-    mspace->v_size += (vma_base(above) - vaddr) >> PAGE_SHIFT;
+    mspace->v_size += pages;
     vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
     /* It may have closed a hole that the program made in it. */
     *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;
@@ -337,7 +350,8 @@ static void fill_report(mspace_t *mspace, fault_t *fault)
         fault->below_flags = below->flags;
         below->ops->describe(below, fault->below_name, sizeof(fault->below_name));
     }
-    fault->stack_base = mspace->stack_base;
+    fault->stack_base = vma != NULL && (vma->flags & VMA_GROWS_DOWN) != 0
+                        ? lowest_reach(mspace, vma) : 0;
     fault->was_unmapped = fault->address >= mspace->unmapped_base &&
                           fault->address < mspace->unmapped_end;
 }
@@ -438,9 +452,10 @@ static fault_reason_t make_range_present(mspace_t *mspace, vma_t *vma, size_t ba
     population_t population = { .mspace = mspace, .vma = vma, .write = write };
     fault_reason_t reason = reason_of(populate(&population, base, length));
 
-    if (population.count == length >> PAGE_SHIFT)
+    if (population.count == length >> PAGE_SHIFT || reason == FAULT_NO_MEMORY)
         return reason;
-    /* Some had an entry before, which may not allow the access. */
+    /* Some had an entry before, which may not allow the access: up to the first that fails. */
+    reason = FAULT_RESOLVED;
     for (size_t done = 0; done < length && reason == FAULT_RESOLVED; done += PAGE_SIZE)
         reason = make_present(mspace, vma, base + done, write);
     return reason;

@@ -29,6 +29,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
+        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX },
     };
     bbtree_init(&mspace->tree, vma_update);
     splock_init(&mspace->lock);
@@ -42,6 +43,7 @@ const char *memory_init(void)
         return "There is no memory for the page of zeroes.";
     mmu_clear_page(zero_page);
     pagecache_init();
+    commit.charged = 0;
     init_mspace(&kernel_mspace, PAGE_NONE, KSPACE_BASE, KSPACE_END);
     kMMU = (struct kMMU){
         .page_size = PAGE_SIZE,
@@ -136,11 +138,18 @@ vma_t *mspace_take_node(mspace_t *mspace)
 {
     vma_t *vma = mspace->spare;
 
+    if (UNLIKELY(mspace->tree.count > MSPACE_AREAS_MAX))
+        return NULL;
     if (vma == NULL)
         return kmalloc(sizeof(*vma));
     mspace->spare = vma_of(vma->node.left);
     mspace->spare_count--;
     return vma;
+}
+
+vma_t *mspace_take_second_half(mspace_t *mspace)
+{
+    return mspace->tree.count < MSPACE_AREAS_MAX ? mspace_take_node(mspace) : NULL;
 }
 
 void mspace_give_node(mspace_t *mspace, vma_t *vma)
@@ -169,9 +178,9 @@ int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
                         size_t base, size_t end, mspace_cuts_t *cuts)
 {
     *cuts = (mspace_cuts_t){ NULL, NULL };
-    if (vma_base(first) < base && (cuts->at_base = mspace_take_node(mspace)) == NULL)
+    if (vma_base(first) < base && (cuts->at_base = mspace_take_second_half(mspace)) == NULL)
         return -ENOMEM;
-    if (vma_end(last) > end && (cuts->at_end = mspace_take_node(mspace)) == NULL) {
+    if (vma_end(last) > end && (cuts->at_end = mspace_take_second_half(mspace)) == NULL) {
         mspace_give_node(mspace, cuts->at_base);
         return -ENOMEM;
     }
@@ -187,6 +196,36 @@ vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size
         return first;
     vma_split(&mspace->tree, first, base, cuts->at_base);
     return cuts->at_base;
+}
+
+/* ---- promises */
+
+bool mspace_may_have_data(mspace_t *mspace, size_t pages)
+{
+    if (LIKELY(mspace->limits.data == SIZE_MAX))
+        return true;
+    for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = vma_next(vma))
+        if (vma_is_data(vma->flags))
+            pages += vma->length >> PAGE_SHIFT;
+    return pages <= mspace->limits.data;
+}
+
+int mspace_charge(mspace_t *mspace, size_t pages)
+{
+    int err = commit_charge(pages);
+
+    if (err == 0)
+        mspace->charged += pages;
+    return err;
+}
+
+int mspace_promise(mspace_t *mspace, int flags, size_t pages)
+{
+    if (mspace->v_size + pages > mspace->limits.address_space)
+        return -ENOMEM;
+    if (vma_is_data(flags) && !mspace_may_have_data(mspace, pages))
+        return -ENOMEM;
+    return (flags & VMA_ACCOUNTED) != 0 ? mspace_charge(mspace, pages) : 0;
 }
 
 /* ---- taking out pages */
@@ -260,13 +299,12 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 {
     size_t freed = 0;
-    size_t length = 0;
 
     while (vma != NULL && vma_end(vma) <= end) {
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
-        length += vma->length;
+        mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
         bbtree_remove(&mspace->tree, &vma->node);
         mspace_free_vma(mspace, vma);
         vma = next;
@@ -275,7 +313,6 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
         vma->gap += freed;
         bbtree_refresh(&mspace->tree, &vma->node);
     }
-    mspace->v_size -= length >> PAGE_SHIFT;
     return vma;
 }
 
@@ -289,17 +326,17 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(&mspace->tree, vma, base);
-        mspace->v_size -= (end - base) >> PAGE_SHIFT;
+        mspace_unpromise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
         return spare;
     }
     if (vma_base(vma) < base) {
-        mspace->v_size -= (vma_end(vma) - base) >> PAGE_SHIFT;
+        mspace_unpromise(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
         vma_cut_above(&mspace->tree, vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
-        mspace->v_size -= (end - vma_base(vma)) >> PAGE_SHIFT;
+        mspace_unpromise(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
         vma_cut_below(&mspace->tree, vma, end);
     }
     return vma;
@@ -322,7 +359,7 @@ int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
     if (first == NULL || vma_base(first) >= end)
         goto out;
     if (mspace_cuts_in_two(first, address, end)) {
-        spare = mspace_take_node(mspace);
+        spare = mspace_take_second_half(mspace);
         if (spare == NULL) {
             err = -ENOMEM;
             goto out;

@@ -9,15 +9,19 @@
 static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
 {
     int granted = (vma->flags & VMA_CAPABILITIES) >> 4;
-    int flags = (vma->flags & ~(VMA_DEAD | VMA_LOCKED)) | granted;
-    off_t limit = vma->limit == VMA_ALL_ZERO ? 0 : vma->limit;
+    int flags = (vma->flags & ~VMA_STATE) | granted;
+    int complete = vma_check_flags(flags, vma->ino, vma->offset,
+                                   vma->limit == VMA_ALL_ZERO ? 0 : vma->limit,
+                                   mspace->directory == PAGE_NONE);
 
     if ((vma->flags & VMA_RIGHTS & ~granted) != 0)
         return "an area grants a right beyond its capabilities";
     /* Given once more with all its rights, an area's flags are complete. */
-    if (vma_check_flags(flags, vma->ino, vma->offset, limit,
-                        mspace->directory == PAGE_NONE) != flags)
+    if (complete < 0 || (complete & ~VMA_STATE) != flags)
         return "an area's flags break the rules of its kind";
+    if (mspace->directory != PAGE_NONE && vma_is_charged(vma->flags) &&
+        (vma->flags & VMA_ACCOUNTED) == 0)
+        return "an area is private and writable and not charged";
     if (vma->ops != vma_ops_of(flags))
         return "an area has the ops of another kind";
     if (vma->limit < VMA_ALL_ZERO || vma->limit >= (off_t)vma->length)
@@ -49,16 +53,21 @@ static const char *check_areas(mspace_t *mspace)
 {
     const vma_t *previous = NULL;
     size_t pages = 0;
+    size_t charged = 0;
     const char *wrong = bbtree_check(&mspace->tree);
 
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL && wrong == NULL;
          vma = vma_next(vma)) {
         wrong = check_area(mspace, vma, previous);
         pages += vma->length >> PAGE_SHIFT;
+        if ((vma->flags & VMA_ACCOUNTED) != 0)
+            charged += vma->length >> PAGE_SHIFT;
         previous = vma;
     }
     if (wrong == NULL && pages != mspace->v_size)
         wrong = "v_size is not the number of pages in areas";
+    if (wrong == NULL && (charged != mspace->charged || charged > commit.charged))
+        wrong = "charged is not the number of pages in charged areas";
     return wrong;
 }
 

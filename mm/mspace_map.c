@@ -47,6 +47,13 @@ static bool is_free(const mspace_t *mspace, size_t base, size_t end, place_t *pl
     return place->next == NULL || vma_base(place->next) >= end;
 }
 
+/* Whether a free range that ends here reaches into what `next` keeps free below it. */
+static bool is_in_guard_gap(const vma_t *next, size_t end)
+{
+    return next != NULL && (next->flags & VMA_GROWS_DOWN) != 0 &&
+           vma_base(next) - end < STACK_GUARD_GAP;
+}
+
 /* The lowest free place for `length` bytes from `low` up. => 0: none */
 static size_t find_from(const mspace_t *mspace, size_t low, size_t length, vma_t **next)
 {
@@ -81,7 +88,8 @@ static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *
 
     if (hint != 0 && mspace_legal_range(mspace, hint, length) &&
         !mspace_is_for_stack(mspace, hint, hint + length) &&
-        is_free(mspace, hint, hint + length, place))
+        is_free(mspace, hint, hint + length, place) &&
+        !is_in_guard_gap(place->next, hint + length))
         return hint;
     base = find_from(mspace, mspace->map_base, length, &place->next);
     if (UNLIKELY(base == 0))
@@ -222,6 +230,8 @@ static int map(mspace_t *mspace, vma_t *vma, size_t address, int flags, size_t *
         if (address == 0)
             err = -ENOMEM;
     }
+    if (LIKELY(err == 0))
+        err = mspace_promise(mspace, vma->flags, length >> PAGE_SHIFT);
     if (UNLIKELY(err != 0)) {
         mspace_give_node(mspace, vma);
         return err;
@@ -267,7 +277,7 @@ static int shrink_break(mspace_t *mspace, size_t base, size_t end)
     if (first == NULL || vma_base(first) >= end)
         return -ENOMEM;
     if (mspace_cuts_in_two(first, base, end)) {
-        spare = mspace_take_node(mspace);
+        spare = mspace_take_second_half(mspace);
         if (spare == NULL)
             return -ENOMEM;
     }
@@ -285,13 +295,19 @@ static int grow_break(mspace_t *mspace, size_t base, size_t end)
 
     if (!mspace_legal_range(mspace, base, end - base) ||
         mspace_is_for_stack(mspace, base, end + PAGE_SIZE) ||
-        !is_free(mspace, base, end + PAGE_SIZE, &place))
+        !is_free(mspace, base, end + PAGE_SIZE, &place) ||
+        is_in_guard_gap(place.next, end + PAGE_SIZE))
         return -ENOMEM;
     vma = mspace_take_node(mspace);
     if (vma == NULL)
         return -ENOMEM;
     err = mspace_candidate(vma, end - base, NULL, 0, 0, VMA_HEAP_SEGMENT | VMA_CAPABILITIES);
     ASSERT(err == 0);
+    err = mspace_promise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+    if (err != 0) {
+        mspace_give_node(mspace, vma);
+        return err;
+    }
     vma->node.value = base;
     add_area(mspace, vma, &place);
     return 0;
@@ -339,6 +355,8 @@ static int set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit)
     if (vma == NULL)
         return -ENOMEM;
     err = mspace_candidate(vma, length, NULL, 0, 0, VMA_STACK_SEGMENT | VMA_CAPABILITIES);
+    if (err == 0)
+        err = mspace_promise(mspace, vma->flags, length >> PAGE_SHIFT);
     if (err != 0) {
         mspace_give_node(mspace, vma);
         return err;
@@ -347,6 +365,7 @@ static int set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit)
     add_area(mspace, vma, &place);
     mspace->stack_base = top - limit;
     mspace->stack_end = top;
+    mspace->limits.stack = limit >> PAGE_SHIFT;
     return 0;
 }
 

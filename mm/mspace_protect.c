@@ -2,35 +2,78 @@
  * Changing the rights of pages.
  *
  *      validate     no hole, no dead area, no right beyond a capability
- *      reserve      a node for each end that cuts an area
+ *      reserve      a node for each end that cuts an area; what becomes writable is
+ *                   charged
  *      apply        cut, set the flags, follow with the entries, merge
  */
 #include <kernel/errno.h>
 #include <kernel/memory.h>
 #include <kernel/panic.h>
 
-/* Whether the whole range may get these rights. => *last: its last area */
-static int validate(vma_t *first, size_t address, size_t end, int rights, vma_t **last)
-{
-    vma_t *vma = first;
+/* What is asked for, and what validate finds out. */
+typedef struct change {
+    size_t base;
+    size_t end;
+    int rights;
+    vma_t *first;
+    vma_t *last;
+    size_t data;            /* pages that become a program's data */
+    size_t charge;          /* pages to be charged */
+} change_t;
 
-    if (vma == NULL || vma_base(vma) > address)
+/* Count what an area's part in the range becomes. */
+static inline void count_part(change_t *change, const vma_t *vma)
+{
+    size_t base = vma_base(vma) > change->base ? vma_base(vma) : change->base;
+    size_t end = vma_end(vma) < change->end ? vma_end(vma) : change->end;
+    int flags = vma->flags | change->rights;
+
+    if ((vma->flags & VMA_WRITE) != 0 || (change->rights & VMA_WRITE) == 0)
+        return;
+    if (vma_is_data(flags))
+        change->data += (end - base) >> PAGE_SHIFT;
+    if (vma_is_charged(flags) && (flags & VMA_ACCOUNTED) == 0)
+        change->charge += (end - base) >> PAGE_SHIFT;
+}
+
+/* Whether the whole range may get these rights. */
+static int validate(change_t *change)
+{
+    vma_t *vma = change->first;
+
+    if (vma == NULL || vma_base(vma) > change->base)
         return -ENOENT;
     for (;;) {
         vma_t *next;
 
         if ((vma->flags & VMA_DEAD) != 0)
             return -ENOENT;
-        if ((rights << 4 & ~vma->flags) != 0)
+        if ((change->rights << 4 & ~vma->flags) != 0)
             return -EPERM;
-        *last = vma;
-        if (vma_end(vma) >= end)
+        count_part(change, vma);
+        change->last = vma;
+        if (vma_end(vma) >= change->end)
             return 0;
         next = vma_next(vma);
         if (next == NULL || vma_base(next) != vma_end(vma))
             return -ENOENT;
         vma = next;
     }
+}
+
+/* => 0, or -ENOMEM and nothing is reserved or charged */
+static int reserve(mspace_t *mspace, const change_t *change, mspace_cuts_t *cuts)
+{
+    if (change->data != 0 && !mspace_may_have_data(mspace, change->data))
+        return -ENOMEM;
+    if (mspace_reserve_cuts(mspace, change->first, change->last, change->base, change->end,
+                            cuts) != 0)
+        return -ENOMEM;
+    if (change->charge == 0 || mspace_charge(mspace, change->charge) == 0)
+        return 0;
+    mspace_give_node(mspace, cuts->at_base);
+    mspace_give_node(mspace, cuts->at_end);
+    return -ENOMEM;
 }
 
 static mmu_entry_t protect_entry(void *context, size_t vaddr, mmu_entry_t entry)
@@ -45,6 +88,8 @@ static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
     for (vma_t *vma = first; ; vma = vma_next(vma)) {
         if ((vma->flags & VMA_RIGHTS) != rights) {
             vma->flags = (vma->flags & ~VMA_RIGHTS) | rights;
+            if (vma_is_charged(vma->flags))
+                vma->flags |= VMA_ACCOUNTED;
             mmu_change_range(mspace->directory, vma_base(vma), vma->length, protect_entry, vma);
         }
         if (vma_end(vma) >= end)
@@ -52,20 +97,26 @@ static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
     }
 }
 
-static int protect(mspace_t *mspace, size_t address, size_t end, int rights)
+static int protect(mspace_t *mspace, size_t base, size_t end, int rights)
 {
-    vma_t *first = vma_at_or_above(&mspace->tree, address);
+    change_t change = {
+        .base = base,
+        .end = end,
+        .rights = rights,
+        .first = vma_at_or_above(&mspace->tree, base),
+    };
     mspace_cuts_t cuts;
-    vma_t *last;
-    int err = validate(first, address, end, rights, &last);
+    vma_t *first;
+    int err = validate(&change);
 
-    if (err == 0 && first == last && (first->flags & VMA_RIGHTS) == rights)
-        return 0;
-    if (err == 0)
-        err = mspace_reserve_cuts(mspace, first, last, address, end, &cuts);
     if (err != 0)
         return err;
-    first = mspace_cut(mspace, first, last, address, end, &cuts);
+    if (change.first == change.last && (change.first->flags & VMA_RIGHTS) == rights)
+        return 0;
+    err = reserve(mspace, &change, &cuts);
+    if (err != 0)
+        return err;
+    first = mspace_cut(mspace, change.first, change.last, base, end, &cuts);
     apply(mspace, first, end, rights);
     mspace_merge_range(mspace, first, end);
     mspace->stale_page = 0;

@@ -145,6 +145,51 @@ static int exchange_pages(mspace_t *mspace, vma_t *vma, vma_t *first)
     return err;
 }
 
+/* The pages in [base, end) of areas whose flags in `mask` are `flags`, from `first` on. */
+static size_t pages_with(const vma_t *first, size_t base, size_t end, int mask, int flags)
+{
+    size_t pages = 0;
+
+    for (const vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        size_t from = vma_base(vma) > base ? vma_base(vma) : base;
+        size_t to = vma_end(vma) < end ? vma_end(vma) : end;
+
+        if ((vma->flags & mask) == flags)
+            pages += (to - from) >> PAGE_SHIFT;
+    }
+    return pages;
+}
+
+/*
+ * Promise what the new area has more than those that it replaces. => 0 or -ENOMEM
+ *
+ * => *charged: how much of its charge is taken already; the rest will be there when
+ *    the old areas have gone
+ */
+static int promise(mspace_t *mspace, const vma_t *vma, const vma_t *first, size_t *charged)
+{
+    size_t base = vma_base(vma);
+    size_t end = vma_end(vma);
+    size_t pages = vma->length >> PAGE_SHIFT;
+    size_t old_charged = pages_with(first, base, end, VMA_ACCOUNTED, VMA_ACCOUNTED);
+
+    *charged = 0;
+    if (mspace->v_size - pages_with(first, base, end, 0, 0) + pages >
+        mspace->limits.address_space)
+        return -ENOMEM;
+    /* What goes is counted among what is there: the sum is right. */
+    if (vma_is_data(vma->flags) &&
+        !mspace_may_have_data(mspace, pages - pages_with(first, base, end, VMA_DATA_MASK,
+                                                         VMA_WRITE)))
+        return -ENOMEM;
+    if ((vma->flags & VMA_ACCOUNTED) == 0 || pages <= old_charged)
+        return 0;
+    if (mspace_charge(mspace, pages - old_charged) != 0)
+        return -ENOMEM;
+    *charged = pages - old_charged;
+    return 0;
+}
+
 /* Put a made-up area over what is there. => on an error the node is given back */
 static int replace(mspace_t *mspace, vma_t *vma, int flags)
 {
@@ -154,16 +199,18 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     vma_t *spare = NULL;
     vma_t *previous;
     vma_t *next;
-    int err = 0;
+    size_t charged;
+    int err = promise(mspace, vma, first, &charged);
 
-    if (mspace_cuts_in_two(first, base, end)) {
-        spare = mspace_take_node(mspace);
+    if (err == 0 && mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_second_half(mspace);
         if (spare == NULL)
             err = -ENOMEM;
     }
     if (err == 0 && (flags & VMA_RESOLVE) != 0)
         err = exchange_pages(mspace, vma, first);
     if (err != 0) {
+        mspace_uncharge(mspace, charged);
         mspace_give_node(mspace, spare);
         mspace_give_node(mspace, vma);
         return err;
@@ -171,6 +218,8 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
         mspace_revoke(mspace, first, base, end);
     next = mspace_remove(mspace, first, base, end, spare);
+    if ((vma->flags & VMA_ACCOUNTED) != 0)
+        mspace_recharge(mspace, (vma->length >> PAGE_SHIFT) - charged);
     previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
     mspace_insert(mspace, vma, previous != NULL ? vma_end(previous) : mspace->lower_bound, next);
     mspace_merge(mspace, vma);

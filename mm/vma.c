@@ -11,6 +11,7 @@
  *
  * The tail belongs to no area: it is what lies behind the last one.
  */
+#include <kernel/commit.h>
 #include <kernel/errno.h>
 #include <kernel/panic.h>
 #include <kernel/physical.h>
@@ -36,21 +37,22 @@ typedef struct kind {
 static const kind_t kinds[] = {
     { &vma_ops_anon, 0, VMA_SHARED | VMA_UNCACHED, 0,
       BACKED_BY_NOTHING, false, true },
-    { &vma_ops_heap, VMA_RW, VMA_SHARED | VMA_UNCACHED, 0,
+    { &vma_ops_heap, VMA_RW, VMA_SHARED | VMA_UNCACHED | VMA_GROWS_DOWN, 0,
       BACKED_BY_NOTHING, false, true },
-    { &vma_ops_stack, VMA_RW, VMA_SHARED | VMA_UNCACHED, 0,
+    { &vma_ops_stack, VMA_RW, VMA_SHARED | VMA_UNCACHED, VMA_GROWS_DOWN,
       BACKED_BY_NOTHING, false, true },
-    { &vma_ops_file, 0, VMA_UNCACHED, 0,
+    { &vma_ops_file, 0, VMA_UNCACHED | VMA_GROWS_DOWN, 0,
       BACKED_BY_FILE, false, true },
-    { &vma_ops_phys, 0, NEVER_EXECUTABLE | VMA_COPY_ON_WRITE, VMA_SHARED,
+    { &vma_ops_phys, 0, NEVER_EXECUTABLE | VMA_COPY_ON_WRITE | VMA_GROWS_DOWN, VMA_SHARED,
       BACKED_BY_FRAMES, true, true },
-    { &vma_ops_pipe, 0, NEVER_EXECUTABLE | VMA_COPY_ON_WRITE | VMA_SHARED, 0,
+    { &vma_ops_pipe, 0, NEVER_EXECUTABLE | VMA_COPY_ON_WRITE | VMA_SHARED | VMA_GROWS_DOWN, 0,
       BACKED_BY_NOTHING, true, false },
 };
 
 #define FIRST_KIND_BIT 8
 #define GIVEN_FLAGS (VMA_RIGHTS | VMA_SHARED | VMA_CAPABILITIES | VMA_COPY_ON_WRITE | \
-                     VMA_KINDS | VMA_UNCACHED | VMA_CALL_FLAGS)
+                     VMA_KINDS | VMA_UNCACHED | VMA_NO_RESERVE | VMA_GROWS_DOWN | \
+                     VMA_CALL_FLAGS)
 
 static_assert(VMA_ANON == 1 << FIRST_KIND_BIT, "kinds[] begins with VMA_ANON");
 static_assert(VMA_KINDS == ((1 << ARRAY_LENGTH(kinds)) - 1) << FIRST_KIND_BIT,
@@ -59,7 +61,7 @@ static_assert(VMA_CAN_READ == VMA_READ << 4 && VMA_CAN_WRITE == VMA_WRITE << 4 &
               VMA_CAN_EXEC == VMA_EXEC << 4, "a capability is its right, shifted");
 static_assert((VMA_RIGHTS ^ VMA_SHARED ^ VMA_CAPABILITIES ^ VMA_COPY_ON_WRITE ^ VMA_KINDS ^
                VMA_DEAD ^ VMA_LOCKED ^ VMA_UNCACHED ^ VMA_CALL_FLAGS ^ VMA_LOCK_ON_FAULT ^
-               VMA_ADVICE ^ VMA_ACCOUNTED) == 0xffffff,
+               VMA_ADVICE ^ VMA_ACCOUNTED ^ VMA_NO_RESERVE ^ VMA_GROWS_DOWN) == 0x3ffffff,
               "no two flags share a bit");
 
 static const kind_t *kind_of(int flags)
@@ -91,9 +93,14 @@ static int check_backing(const kind_t *kind, int flags, const inode_t *ino, off_
 /* The flags of an area that follow from others. */
 static inline int complete(int flags, int implied, bool user)
 {
+    if (UNLIKELY(commit.mode == COMMIT_STRICT))
+        flags &= ~VMA_NO_RESERVE;
     flags = (flags & ~VMA_CALL_FLAGS) | implied | (flags & VMA_RIGHTS) << 4;
-    if ((flags & (VMA_SHARED | VMA_CAN_WRITE)) == VMA_CAN_WRITE && user)
+    if ((flags & (VMA_SHARED | VMA_CAN_WRITE)) == VMA_CAN_WRITE && user) {
         flags |= VMA_COPY_ON_WRITE;
+        if (vma_is_charged(flags))
+            flags |= VMA_ACCOUNTED;
+    }
     return flags;
 }
 
@@ -146,6 +153,14 @@ mmu_entry_t vma_entry(const vma_t *vma, mmu_entry_t entry)
 
 /* ---- the tree */
 
+/* What a search may use of the gap before an area: one that grows down keeps some. */
+static inline size_t usable_gap(const vma_t *vma)
+{
+    if (LIKELY((vma->flags & VMA_GROWS_DOWN) == 0))
+        return vma->gap;
+    return vma->gap > STACK_GUARD_GAP ? vma->gap - STACK_GUARD_GAP : 0;
+}
+
 static size_t largest(const bbnode_t *node)
 {
     return node == NULL ? 0 : ((const vma_t *)node)->largest_gap;
@@ -154,7 +169,7 @@ static size_t largest(const bbnode_t *node)
 bool vma_update(bbnode_t *node)
 {
     vma_t *vma = vma_of(node);
-    size_t gap = vma->gap;
+    size_t gap = usable_gap(vma);
     bool changed;
 
     if (node->left != NULL && vma_of(node->left)->largest_gap > gap)
@@ -180,7 +195,7 @@ void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next)
     int err;
 
     vma->gap = vma_base(vma) - free_from;
-    vma->largest_gap = vma->gap;
+    vma->largest_gap = usable_gap(vma);
     /* A new leaf lies below the node behind it: often one climb serves both. */
     if (next != NULL)
         next->gap = vma_base(next) - vma_end(vma);
@@ -211,7 +226,7 @@ void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end)
     }
 }
 
-/* The first node behind `node` with a gap of at least `length`. => NULL: none */
+/* The first node behind `node` with a usable gap of at least `length`. => NULL: none */
 static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
 {
     for (;;) {
@@ -223,7 +238,7 @@ static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
             for (;;) {
                 if (largest(node->left) >= length)
                     node = node->left;
-                else if (vma_of(node)->gap >= length)
+                else if (usable_gap(vma_of(node)) >= length)
                     return node;
                 else
                     node = node->right;
@@ -231,7 +246,7 @@ static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
         }
         for (up = bbnode_parent(node); up != NULL && up->right == node; up = bbnode_parent(node))
             node = up;
-        if (up == NULL || vma_of(up)->gap >= length)
+        if (up == NULL || usable_gap(vma_of(up)) >= length)
             return up;
         node = up;
     }
@@ -247,9 +262,10 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
         return 0;
     if (node != NULL) {
         /* The first hole may begin below `low`, or in an area there. */
-        size_t gap = vma_of(node)->gap;
-        size_t above = node->value - low;
+        size_t gap = usable_gap(vma_of(node));
+        size_t above = node->value - (vma_of(node)->gap - gap);
 
+        above = above > low ? above - low : 0;
         if ((gap < above ? gap : above) < length)
             node = next_that_fits(node, length);
     }

@@ -21,6 +21,9 @@ void linux_open_standard_files(task_t *task);
 /* Let a new task, which has no files yet, have all files of another one open, too. */
 void linux_hold_files(task_t *task, const task_t *from);
 
+/* Give a new task Linux's limits. */
+void linux_init_limits(task_t *task);
+
 /* Close whatever the task has open. */
 void linux_close_files(task_t *task);
 

@@ -7,18 +7,27 @@
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
 
+#include <kernel/commit.h>
 #include <kernel/mmu.h>
 #include <kernel/physical.h>
 #include <kernel/splock.h>
 #include <kernel/tree.h>
 #include <kernel/vma.h>
 
+/* What a program may have at most, in pages; SIZE_MAX: no limit. */
+typedef struct mspace_limits {
+    size_t address_space;   /* v_size (RLIMIT_AS) */
+    size_t data;            /* private writable memory but stacks (RLIMIT_DATA) */
+    size_t stack;           /* each area that grows down, if it is to grow (RLIMIT_STACK) */
+} mspace_limits_t;
+
 /*
  * Guards: (c) constant after creation  (m) mspace->lock  (k) the kernel: it is never
  * preempted
  *
  * v_size >= p_size + s_size, less VMA_PHYS pages and the zero frame, which are
- * never counted. phys_pg_count == p_size + s_size + page tables.
+ * never counted. phys_pg_count == p_size + s_size + page tables. charged == pages of
+ * the areas with VMA_ACCOUNTED.
  */
 struct mspace {
     long users;             /* (m) usage counter */
@@ -30,6 +39,8 @@ struct mspace {
     size_t v_size;          /* (m) pages promised by all areas */
     size_t p_size;          /* (m) resident private pages */
     size_t s_size;          /* (m) resident pages of files and shared objects */
+    size_t charged;         /* (m) pages charged (commit.h) */
+    mspace_limits_t limits; /* (m) */
     size_t phys_pg_count;   /* (m) frames in use for this space, page tables included */
     size_t stack_base;      /* (m) lowest address the stack may reach; 0: no stack */
     size_t stack_end;       /* (m) first address past the stack */
@@ -53,8 +64,8 @@ extern mspace_t *mspace_list;
 /* Nodes that a space keeps for its next areas instead of freeing them. */
 #define MSPACE_SPARES 4
 
-/* Free pages kept unmapped below the lowest address a stack may reach. */
-#define STACK_GUARD_GAP (256 * PAGE_SIZE)
+/* Areas that a space has at most, as Linux's vm.max_map_count. */
+#define MSPACE_AREAS_MAX 65530
 
 /*
  * Set up kMMU, the zero page, and the kernel mspace over [KSPACE_BASE,
@@ -91,13 +102,15 @@ void mspace_close(mspace_t *mspace);
  *    lowest place that fits from map_base up, then from lower_bound
  * => NULL leaves the space untouched. EINVAL: unaligned or empty; with VMA_FIXED
  *    wrapping or out of bounds; flags against the kind's rules. ERANGE: VMA_FIXED
- *    on a taken range. ENOMEM: no room, or no memory (also for VMA_RESOLVE). EIO:
- *    reading
+ *    on a taken range. ENOMEM: no room, a limit of mspace->limits, too many areas,
+ *    a promise that commit.h refuses, or no memory (also for VMA_RESOLVE). EIO: reading
  * => VMA_SHARED with VMA_ANON is EINVAL: shared anonymous memory is a shared file,
  *    a fresh one of shmem_create. So is VMA_SHARED with a write right or capability
  *    for a file that is somewhere else, too (inode_is_memory)
- * => VMA_STACK: the range is what is there at once; the area may grow down to
- *    mspace->stack_base
+ * => VMA_STACK, VMA_GROWS_DOWN: the range is what is there at once; the area may
+ *    grow down until it has limits.stack pages. Below it searches keep
+ *    STACK_GUARD_GAP free
+ * => VMA_NO_RESERVE: its pages are not charged; in strict mode they are
  * => takes its own reference on ino; takes mspace->lock
  * => maps nothing yet unless VMA_RESOLVE: pages arrive on first access. With it,
  *    pages wholly past the file's end are left out
@@ -118,8 +131,9 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
  * Change the rights of all pages in the range to flags, which are VMA_RIGHTS only.
  *
  * => 0; -EINVAL: a bad range or flags; -ENOENT: a hole in it, or a dead area;
- *    -EPERM: a right beyond a capability; -ENOMEM; nothing changed in any of
- *    these cases
+ *    -EPERM: a right beyond a capability; -ENOMEM: no memory, too many areas, or
+ *    what would be writable now is refused by limits.data or commit.h; nothing
+ *    changed in any of these cases
  * => entries follow at once. Without any right, pages in memory are kept, held
  *    (MMU_HELD); with a right again they are back without a fault
  * => O(log areas + areas in it + resident pages in it)
@@ -240,6 +254,41 @@ const char *memory_check(void);
  */
 bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length);
 
+/*
+ * Promise `pages` more in an area of these flags: hold them against the limits, and
+ * charge them. => 0 or -ENOMEM, nothing changed; O(1), with limits.data O(areas)
+ *
+ * => mspace_unpromise takes the charge back; v_size is changed where the area goes in
+ */
+int mspace_promise(mspace_t *mspace, int flags, size_t pages);
+
+/* The charge alone, of pages that count already. */
+int mspace_charge(mspace_t *mspace, size_t pages);
+
+static inline void mspace_uncharge(mspace_t *mspace, size_t pages)
+{
+    mspace->charged -= pages;
+    commit_return(pages);
+}
+
+/* Charge pages that were charged until just now: cannot fail. */
+static inline void mspace_recharge(mspace_t *mspace, size_t pages)
+{
+    mspace->charged += pages;
+    commit.charged += pages;
+}
+
+/* `pages` of an area with these flags went. */
+static inline void mspace_unpromise(mspace_t *mspace, int flags, size_t pages)
+{
+    mspace->v_size -= pages;
+    if ((flags & VMA_ACCOUNTED) != 0)
+        mspace_uncharge(mspace, pages);
+}
+
+/* Whether limits.data allows `pages` more of a program's data. O(areas) */
+bool mspace_may_have_data(mspace_t *mspace, size_t pages);
+
 /* Set phys_pg_count after p_size, s_size or the tables changed. */
 static inline void mspace_account(mspace_t *mspace)
 {
@@ -303,8 +352,12 @@ int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
 vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size_t end,
                   const mspace_cuts_t *cuts);
 
-/* A node for an area: one in hand, or a new one. => NULL: no memory */
+/*
+ * A node for an area: one in hand, or a new one. => NULL: no memory, or the space has
+ * too many areas; _second_half: the same for an area that is cut, which makes one more
+ */
 vma_t *mspace_take_node(mspace_t *mspace);
+vma_t *mspace_take_second_half(mspace_t *mspace);
 
 /* Give one back. NULL does nothing. */
 void mspace_give_node(mspace_t *mspace, vma_t *vma);

@@ -17,7 +17,15 @@ enum {
     TASK_NAME_MAX = 32,
     TASK_FILES_MAX = 64,
     TASK_STACK_SIZE = 2 * PAGE_SIZE,
+    TASK_LIMITS_COUNT = 16,
 };
+
+/* A limit, and how far a program may raise it itself. */
+#define TASK_NO_LIMIT UINT64_MAX
+typedef struct task_limit {
+    uint64_t soft;
+    uint64_t hard;
+} task_limit_t;
 
 typedef enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED } task_state_t;
 
@@ -44,6 +52,7 @@ typedef struct task {
     uint16_t fs, gs;
     size_t clear_child_tid;     /* kept for threads; nobody else can see it be cleared */
     struct file *files[TASK_FILES_MAX];
+    task_limit_t limits[TASK_LIMITS_COUNT];     /* kernel/linux/limits.c */
     uint64_t unknown_calls[8];  /* bit n: call n was answered ENOSYS and logged */
     bool output_to_port;        /* fd 1 goes to the debug port, fd 0 is empty */
     bool out_of_memory;         /* a copy to or from ring 3 found no page */

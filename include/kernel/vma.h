@@ -44,12 +44,15 @@ typedef struct mspace mspace_t;
 #define VMA_FIXED         0x00020000    /* the address is not a hint */
 #define VMA_RESOLVE       0x00040000    /* populate now */
 #define VMA_CALL_FLAGS    (VMA_FIXED | VMA_RESOLVE)
-/* State, too: what mspace_set_advice and the commit accounting keep of an area. */
+/* State, too, of advice, of commit accounting, and of areas that grow. */
 #define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access */
 #define VMA_DONT_FORK     0x00100000    /* mspace_clone leaves it out */
 #define VMA_WIPE_ON_FORK  0x00200000    /* mspace_clone gives an empty one */
 #define VMA_DONT_DUMP     0x00400000    /* kept for the program's sake: there are no dumps */
 #define VMA_ACCOUNTED     0x00800000    /* its pages are charged (commit.h) */
+#define VMA_NO_RESERVE    0x01000000    /* its pages are never charged, but in strict mode */
+#define VMA_GROWS_DOWN    0x02000000    /* grows to an access below it; each VMA_STACK does */
+#define VMA_STATE         (VMA_DEAD | VMA_LOCKED | VMA_LOCK_ON_FAULT | VMA_ADVICE | VMA_ACCOUNTED)
 #define VMA_ADVICE        (VMA_DONT_FORK | VMA_WIPE_ON_FORK | VMA_DONT_DUMP)
 
 /* Presets. */
@@ -106,7 +109,7 @@ struct vma {
     bbnode_t node;          /* node.value is the base address */
     size_t length;          /* bytes, a multiple of PAGE_SIZE */
     size_t gap;             /* free bytes between the area before and this one */
-    size_t largest_gap;     /* the largest `gap` in the subtree */
+    size_t largest_gap;     /* the most of a `gap` in the subtree that a search may use */
     inode_t *ino;           /* VMA_FILE: the file, with a reference; else NULL */
     off_t offset;           /* VMA_FILE: into the file; VMA_PHYS: the physical address */
     off_t limit;            /* bytes of backing from the area's start, past it zeroes;
@@ -166,6 +169,22 @@ extern const vma_ops_t vma_ops_pipe;
  */
 int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bool kernel);
 
+/*
+ * Whether an area of these flags promises memory that commit accounting counts
+ * (commit.h): private and writable.
+ */
+static inline bool vma_is_charged(int flags)
+{
+    return (flags & (VMA_SHARED | VMA_WRITE | VMA_NO_RESERVE)) == VMA_WRITE;
+}
+
+/* Whether it is a program's data, as RLIMIT_DATA and VmData count: and no stack. */
+#define VMA_DATA_MASK (VMA_SHARED | VMA_WRITE | VMA_GROWS_DOWN)
+static inline bool vma_is_data(int flags)
+{
+    return (flags & VMA_DATA_MASK) == VMA_WRITE;
+}
+
 /* The ops of a kind. */
 const vma_ops_t *vma_ops_of(int flags);
 
@@ -202,10 +221,14 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
     return bits;
 }
 
+/* Free pages that searches keep below an area that grows down, and that its growth
+ * leaves above an area below. */
+#define STACK_GUARD_GAP (256 * PAGE_SIZE)
+
 /*
  * The tree of areas: `tree` is mspace->tree, initialised with vma_update. Each
- * area knows the free bytes before it (`gap`) and the most free bytes before any
- * area of its subtree (`largest_gap`).
+ * area knows the free bytes before it (`gap`) and the most free bytes, guard gaps
+ * left out, before any area of its subtree (`largest_gap`).
  *
  * => all O(log areas); the mspace's lock is held
  */
@@ -234,7 +257,8 @@ void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next);
 void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end);
 
 /*
- * The lowest free place for `length` bytes in [low, high). => 0: there is none
+ * The lowest free place for `length` bytes in [low, high), out of the guard gap of an
+ * area that grows down. => 0: there is none
  *
  * => low, high: page-aligned, inside the space; *next: the area behind the place,
  *    or NULL

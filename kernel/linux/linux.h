@@ -36,7 +36,9 @@ linux_call_t linux_read, linux_write, linux_readv, linux_writev, linux_pread64, 
 /* stat.c */
 linux_call_t linux_stat64, linux_fstat64, linux_fstatat64, linux_statx;
 /* misc.c */
-linux_call_t linux_uname, linux_getrandom, linux_getrlimit, linux_ugetrlimit, linux_prlimit64;
+linux_call_t linux_uname, linux_getrandom;
+/* limits.c */
+linux_call_t linux_getrlimit, linux_ugetrlimit, linux_setrlimit, linux_prlimit64;
 
 /*
  * Part of a call, or all of it, is not there: log that once per program.

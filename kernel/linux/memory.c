@@ -22,6 +22,7 @@ enum {
     MAP_ANONYMOUS = 0x20,
     MAP_GROWSDOWN = 0x0100,
     MAP_LOCKED = 0x2000,
+    MAP_NORESERVE = 0x4000,
     MAP_POPULATE = 0x8000,
     MAP_NONBLOCK = 0x10000,
     MAP_HUGETLB = 0x40000,
@@ -115,9 +116,8 @@ static int32_t check_anonymous(request_t *request)
 {
     switch (request->flags & MAP_TYPE) {
     case MAP_PRIVATE:
-        if ((request->flags & MAP_GROWSDOWN) != 0)
-            return linux_missing(request->call, "MAP_GROWSDOWN");
-        return VMA_ANON | VMA_CAPABILITIES;
+        return VMA_ANON | VMA_CAPABILITIES |
+               ((request->flags & MAP_GROWSDOWN) != 0 ? VMA_GROWS_DOWN : 0);
     case MAP_SHARED:
         if ((request->flags & MAP_GROWSDOWN) != 0)
             return -EINVAL;
@@ -212,6 +212,8 @@ static int32_t map(const request_t *request, int32_t flags)
 
     if (no_replace)
         flags |= VMA_FIXED;
+    if ((request->flags & MAP_NORESERVE) != 0)
+        flags |= VMA_NO_RESERVE;
     flags |= (int32_t)(request->rights & VMA_RIGHTS);
     place = (replace ? mspace_replace : mspace_map)(mspace, request->address, request->length,
                                                     request->ino, request->offset, 0, flags);
@@ -355,7 +357,7 @@ static int32_t extend(size_t *address, size_t *length, uint32_t rights)
 
     if (area == NULL)
         err = -ENOMEM;
-    else if ((rights & PROT_GROWSUP) != 0 || (area->flags & VMA_STACK) == 0)
+    else if ((rights & PROT_GROWSUP) != 0 || (area->flags & VMA_GROWS_DOWN) == 0)
         err = -EINVAL;
     else {
         *length += *address - vma_base(area);

@@ -1,5 +1,5 @@
 /*
- * Small questions: the system's name, random numbers, limits.
+ * Small questions: the system's name, random numbers.
  */
 #include <kernel/random.h>
 #include <kernel/string.h>
@@ -54,73 +54,4 @@ int32_t linux_getrandom(const trap_frame_t *call)
         done += part;
     }
     return (int32_t)done;
-}
-
-/* --- Limits: fixed, and the same for all */
-
-enum {
-    RLIMIT_STACK = 3,
-    RLIMIT_CORE = 4,
-    RLIMIT_NPROC = 6,
-    RLIMIT_NOFILE = 7,
-    RLIMIT_COUNT = 16,
-};
-
-#define RLIM_INFINITY UINT64_MAX
-
-static uint64_t limit_of(uint32_t resource)
-{
-    switch (resource) {
-    case RLIMIT_STACK:
-        return 8 * MIB;
-    case RLIMIT_CORE:
-        return 0;
-    case RLIMIT_NPROC:
-        return 1;
-    case RLIMIT_NOFILE:
-        return TASK_FILES_MAX;
-    default:
-        return RLIM_INFINITY;
-    }
-}
-
-/* The forms with 32-bit limits; `infinity` stands for what does not fit. */
-static int32_t give_limit(uint32_t resource, size_t to, uint32_t infinity)
-{
-    uint32_t pair[2];
-
-    if (resource >= RLIMIT_COUNT)
-        return -EINVAL;
-    uint64_t limit = limit_of(resource);
-    pair[0] = pair[1] = limit < infinity ? (uint32_t)limit : infinity;
-    return copy_to_user(to, pair, sizeof pair);
-}
-
-int32_t linux_getrlimit(const trap_frame_t *call)
-{
-    return give_limit(call->ebx, call->ecx, INT32_MAX);
-}
-
-int32_t linux_ugetrlimit(const trap_frame_t *call)
-{
-    return give_limit(call->ebx, call->ecx, UINT32_MAX);
-}
-
-int32_t linux_prlimit64(const trap_frame_t *call)
-{
-    int32_t pid = (int32_t)call->ebx;
-    uint64_t pair[2];
-
-    if (call->edx != 0 && copy_from_user(pair, call->edx, sizeof pair) != 0)
-        return -EFAULT;
-    if (pid != 0 && pid != task_current->pid)
-        return -ESRCH;
-    if (call->ecx >= RLIMIT_COUNT)
-        return -EINVAL;
-    if (call->edx != 0)
-        return linux_missing(call->eax, "a new limit");
-    if (call->esi == 0)
-        return 0;
-    pair[0] = pair[1] = limit_of(call->ecx);
-    return copy_to_user(call->esi, pair, sizeof pair);
 }

@@ -22,6 +22,7 @@ static linux_call_t *const calls[] = {
     [54] = linux_ioctl,
     [63] = linux_dup2,
     [64] = linux_getppid,
+    [75] = linux_setrlimit,
     [76] = linux_getrlimit,
     [85] = linux_readlink,
     [90] = linux_old_mmap,

@@ -1,200 +1,16 @@
 /*
- * A space on the fake machine, a file, and the model of a space: an array with one
- * element a page, changed page by page, that shares nothing with mm/ but the flags.
+ * The model's steps: each does the same to the space and to the array, and compares
+ * what the space answers.
  */
 #include <kernel/errno.h>
 #include <kernel/host.h>
-#include <kernel/kheap.h>
-#include <kernel/pagecache.h>
-#include <kernel/segment.h>
-#include <kernel/virtual.h>
 #include <space_model.h>
 
 #include <string.h>
 
-/* ---- a space to test */
+/* ---- what a page is */
 
-const char *const space_formats[] = {
-    "2level", "pae",
-#if SIZE_MAX > UINT32_MAX
-    "long",
-#endif
-};
-const size_t space_format_count = ARRAY_LENGTH(space_formats);
-
-fault_t space_fault;
-static mspace_t *current;
-
-static bool handle_fault(size_t address, unsigned error_code)
-{
-    space_fault = (fault_t){ .address = address, .code = error_code };
-    return fault_handle(current, &space_fault) == FAULT_RESOLVED;
-}
-
-mspace_t *space_start_on(const fake_config_t *config, size_t pages)
-{
-    fake_machine_start(config);
-    current = mspace_create();
-    CHECK(current != NULL);
-    if (pages != 0) {
-        current->lower_bound = current->map_base = SPACE_BASE;
-        current->upper_bound = AT(pages);
-    }
-    switch_pagetable(current->directory);
-    fake_set_handler(handle_fault);
-    return current;
-}
-
-mspace_t *space_start(const char *format, size_t pages)
-{
-    fake_config_t config = { .level = FAKE_MEMORY, .format = format };
-
-    return space_start_on(&config, pages);
-}
-
-const char *space_check(mspace_t *mspace)
-{
-    const char *wrong = mspace_check(mspace);
-
-    if (wrong == NULL)
-        wrong = fake_machine_check();
-    return wrong != NULL ? wrong : memory_check();
-}
-
-void space_stop(mspace_t *mspace)
-{
-    CHECK_OK(space_check(mspace));
-    CHECK_OK(mspace_check(kMMU.kspace));
-    switch_pagetable(kernel_pagetable());
-    mspace_close(mspace);
-    fake_machine_stop();
-}
-
-size_t space_map(mspace_t *mspace, size_t address, size_t length, int flags)
-{
-    void *place = mspace_map(mspace, address, length, NULL, 0, 0, flags);
-
-    CHECK_EQ(*host_errno(), 0);
-    CHECK(place != NULL);
-    return (size_t)place;
-}
-
-bool space_write(size_t vaddr, uint8_t byte)
-{
-    return fake_write(vaddr, &byte, 1);
-}
-
-bool space_read(size_t vaddr, uint8_t *byte)
-{
-    return fake_read(vaddr, byte, 1);
-}
-
-uint8_t space_byte(size_t vaddr)
-{
-    uint8_t byte;
-
-    CHECK(space_read(vaddr, &byte));
-    return byte;
-}
-
-bool space_execute(size_t vaddr)
-{
-    unsigned code;
-
-    while ((code = fake_user_access(vaddr, FAKE_EXECUTE)) != 0)
-        if (!handle_fault(vaddr, code))
-            return false;
-    return true;
-}
-
-void space_drop_spares(mspace_t *mspace)
-{
-    while (mspace->spare != NULL)
-        kfree(mspace_take_node(mspace));
-}
-
-/* Buffers that space_starve_heap took, each pointing to the next. */
-static struct {
-    void **first;
-    size_t limit;
-} starved;
-
-void space_starve_heap(size_t count, size_t size)
-{
-    void *kept[16];
-
-    CHECK(count <= ARRAY_LENGTH(kept) && starved.first == NULL);
-    starved.limit = kernel_segment.limit;
-    kernel_segment.limit = kernel_segment.length;
-    for (size_t i = 0; i < count; i++) {
-        kept[i] = kmalloc(size);
-        CHECK(kept[i] != NULL);
-    }
-    for (size_t piece = PAGES(16); piece >= sizeof(void *); piece /= 2) {
-        void **buffer;
-
-        while ((buffer = kmalloc(piece)) != NULL) {
-            *buffer = starved.first;
-            starved.first = buffer;
-        }
-    }
-    while (count > 0)
-        kfree(kept[--count]);
-}
-
-void space_feed_heap(void)
-{
-    while (starved.first != NULL) {
-        void **next = *starved.first;
-
-        kfree(starved.first);
-        starved.first = next;
-    }
-    kernel_segment.limit = starved.limit;
-}
-
-/* ---- a file */
-
-uint8_t test_file_byte(const test_file_t *file, off_t offset)
-{
-    uint64_t at = (uint64_t)offset;
-
-    if (offset >= file->ino.length)
-        return 0;
-    return (uint8_t)(1 + (at * 7 + (at >> PAGE_SHIFT) * 31) % 255);
-}
-
-static int read_page(inode_t *ino, size_t index, void *buffer)
-{
-    test_file_t *file = CONTAINER_OF(ino, test_file_t, ino);
-    uint8_t *byte = buffer;
-
-    file->reads++;
-    if (file->error != 0 && (file->fail_index == SIZE_MAX || file->fail_index == index))
-        return file->error;
-    for (size_t i = 0; i < PAGE_SIZE; i++)
-        byte[i] = test_file_byte(file, (off_t)index * (off_t)PAGE_SIZE + (off_t)i);
-    return 0;
-}
-
-static void release(inode_t *ino)
-{
-    CONTAINER_OF(ino, test_file_t, ino)->released++;
-}
-
-static const inode_ops_t test_file_ops = { read_page, release };
-
-void test_file_init(test_file_t *file, const char *name, off_t length)
-{
-    *file = (test_file_t){
-        .ino = { .ops = &test_file_ops, .name = name, .length = length, .users = 1 },
-        .fail_index = SIZE_MAX,
-    };
-}
-
-/* ---- the model: what a page is */
-
-static const size_t probe_offset[MODEL_PROBES] = { 0, 2047, PAGE_SIZE - 1 };
+const size_t model_probe_offset[MODEL_PROBES] = { 0, 2047, PAGE_SIZE - 1 };
 
 /* What an operation maps. */
 typedef struct mapping {
@@ -202,17 +18,19 @@ typedef struct mapping {
     int rights;
     int capabilities;
     bool shared;
+    bool no_reserve;
+    bool grows;
     size_t index;
     size_t limit;           /* 0: none */
     bool resolve;
 } mapping_t;
 
-static size_t vaddr_of(const model_t *model, size_t page)
+size_t model_vaddr(const model_t *model, size_t page)
 {
     return model->mspace->lower_bound + PAGES(page);
 }
 
-static uint8_t *value_of(model_t *model, size_t page)
+uint8_t *model_value(model_t *model, size_t page)
 {
     model_page_t *at = &model->page[page];
 
@@ -271,11 +89,23 @@ static bool touches_stack(const model_t *model, size_t page, size_t count)
     return false;
 }
 
+/* Whether a free range that ends here reaches into the gap below what grows down. */
+static bool is_in_guard_gap(const model_t *model, size_t end)
+{
+    size_t next = end;
+
+    while (next < model->pages && !model->page[next].mapped)
+        next++;
+    return next < model->pages && model->page[next].grows &&
+           next - end < STACK_GUARD_GAP / PAGE_SIZE;
+}
+
 /* The lowest free place from `low` on. => model->pages: none */
 static size_t find_from(const model_t *model, size_t low, size_t count)
 {
     for (size_t page = low; page + count <= model->pages; page++)
-        if (is_free(model, page, count) && !touches_stack(model, page, count))
+        if (is_free(model, page, count) && !touches_stack(model, page, count) &&
+            !is_in_guard_gap(model, page + count))
             return page;
     return model->pages;
 }
@@ -294,15 +124,19 @@ static void put_page(model_t *model, size_t page, const mapping_t *mapping, size
         .shared = mapping->shared || mapping->kind == VMA_PHYS,
         .rights = (uint8_t)mapping->rights,
         .capabilities = (uint8_t)(mapping->capabilities | mapping->rights),
+        .charged = (mapping->rights & VMA_WRITE) != 0 && !mapping->no_reserve &&
+                   !mapping->shared && mapping->kind != VMA_PHYS,
+        .no_reserve = mapping->no_reserve,
+        .grows = mapping->grows || mapping->kind == VMA_STACK,
         .kind = mapping->kind,
         .index = mapping->index + number,
         .below = below,
     };
     if (mapping->kind == VMA_FILE)
         for (size_t i = 0; i < MODEL_PROBES; i++)
-            if (probe_offset[i] < below)
+            if (model_probe_offset[i] < below)
                 at->value[i] = test_file_byte(model->file, (off_t)(PAGES(at->index) +
-                                                                   probe_offset[i]));
+                                                                   model_probe_offset[i]));
     if (mapping->resolve && mapping->rights != 0 && has_content(model, at))
         at->resident = (mapping->rights & VMA_WRITE) != 0 ? after_write(at)
                                                           : after_read(model, at);
@@ -314,49 +148,58 @@ static void put_pages(model_t *model, size_t page, size_t count, const mapping_t
         put_page(model, page + i, mapping, i);
 }
 
-/* ---- the model: accesses */
+/* ---- accesses */
 
 /* Whether a stack above grows down to this page; then it does. */
-static bool grow_stack(model_t *model, size_t page, bool write)
+static bool grow_stack(model_t *model, size_t page, int needed)
 {
     size_t gap = STACK_GUARD_GAP / PAGE_SIZE;
     size_t above = page;
     size_t below = page;
+    size_t end;
     const model_page_t *stack;
 
     while (above < model->pages && !model->page[above].mapped)
         above++;
     while (below > 0 && !model->page[below - 1].mapped)
         below--;
-    if (above == model->pages || model->stack_base == 0 || page < model->stack_base)
+    if (above == model->pages)
         return false;
     stack = &model->page[above];
-    if (stack->kind != VMA_STACK || stack->dead ||
-        (stack->rights & (write ? VMA_WRITE : VMA_RIGHTS)) == 0)
+    for (end = above + 1; end < model->pages &&
+                          model_continues(&model->page[end - 1], &model->page[end]); end++)
+        ;
+    if (!stack->grows || stack->dead || end - page > model->stack_limit ||
+        (stack->rights & needed) == 0)
         return false;
-    if (below > 0 && model->page[below - 1].rights != 0 &&
-        model->page[below - 1].kind != VMA_STACK && page - below < gap)
+    if (below > 0 && model->page[below - 1].rights != 0 && !model->page[below - 1].grows &&
+        page - below < gap)
         return false;
     for (size_t i = page; i < above; i++)
         model->page[i] = (model_page_t){
             .mapped = true, .rights = stack->rights, .capabilities = stack->capabilities,
-            .kind = VMA_STACK, .below = PAGE_SIZE,
+            .charged = stack->charged, .no_reserve = stack->no_reserve, .grows = true,
+            .kind = stack->kind, .below = PAGE_SIZE,
         };
     return true;
 }
 
-/* Access a page in the model. => whether it is allowed */
-static bool touch(model_t *model, size_t page, bool write)
+/*
+ * Access a page in the model. => whether it is allowed
+ *
+ * => needed: the access is allowed by any of these rights
+ */
+static bool touch(model_t *model, size_t page, int needed)
 {
     model_page_t *at = &model->page[page];
 
-    if (!at->mapped && !grow_stack(model, page, write))
+    if (!at->mapped && !grow_stack(model, page, needed))
         return false;
-    if (at->dead || (at->rights & (write ? VMA_WRITE : VMA_RIGHTS)) == 0)
+    if (at->dead || (at->rights & needed) == 0)
         return false;
     if (at->resident == R_NONE && !has_content(model, at))
         return false;
-    at->resident = write ? after_write(at) : after_read(model, at);
+    at->resident = needed == VMA_WRITE ? after_write(at) : after_read(model, at);
     return true;
 }
 
@@ -364,35 +207,28 @@ static void step_write(model_t *model, size_t page)
 {
     size_t probe = test_random_below(MODEL_PROBES);
     uint8_t byte = (uint8_t)test_random();
-    bool allowed = touch(model, page, true);
+    bool allowed = touch(model, page, VMA_WRITE);
 
-    CHECK_EQ(space_write(vaddr_of(model, page) + probe_offset[probe], byte), allowed);
+    CHECK_EQ(space_write(model_vaddr(model, page) + model_probe_offset[probe], byte), allowed);
     if (allowed)
-        value_of(model, page)[probe] = byte;
+        model_value(model, page)[probe] = byte;
 }
 
 static void step_read(model_t *model, size_t page)
 {
     size_t probe = test_random_below(MODEL_PROBES);
-    bool allowed = touch(model, page, false);
+    bool allowed = touch(model, page, VMA_RIGHTS);
     uint8_t byte = 0;
 
-    CHECK_EQ(space_read(vaddr_of(model, page) + probe_offset[probe], &byte), allowed);
+    CHECK_EQ(space_read(model_vaddr(model, page) + model_probe_offset[probe], &byte), allowed);
     if (allowed)
-        CHECK_EQ(byte, value_of(model, page)[probe]);
+        CHECK_EQ(byte, model_value(model, page)[probe]);
 }
 
 static void step_execute(model_t *model, size_t page)
 {
-    model_page_t *at = &model->page[page];
-    bool allowed = at->mapped && !at->dead && (at->rights & VMA_EXEC) != 0 &&
-                   (at->resident != R_NONE || has_content(model, at));
-
-    if (!mmu_can_forbid_execution() || (!at->mapped && is_stacks(model, page)))
-        return;
-    CHECK_EQ(space_execute(vaddr_of(model, page)), allowed);
-    if (allowed)
-        at->resident = after_read(model, at);
+    if (mmu_can_forbid_execution())
+        CHECK_EQ(space_execute(model_vaddr(model, page)), touch(model, page, VMA_EXEC));
 }
 
 static void step_resolve(model_t *model, size_t page, size_t count)
@@ -404,24 +240,26 @@ static void step_resolve(model_t *model, size_t page, size_t count)
     int expected = 0;
 
     for (size_t i = page; i <= end && expected == 0; i++)
-        if (!touch(model, i, write))
+        if (!touch(model, i, write ? VMA_WRITE : VMA_RIGHTS))
             expected = -EFAULT;
-    CHECK_EQ(mspace_resolve(model->mspace, vaddr_of(model, 0) + start, length, write), expected);
+    CHECK_EQ(mspace_resolve(model->mspace, model_vaddr(model, 0) + start, length, write), expected);
 }
 
-/* ---- the model: changes of areas */
+/* ---- changes of areas */
 
 static mapping_t random_mapping(const model_t *model, size_t count)
 {
     static const int kinds[] = {
-        VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_FILE, VMA_FILE, VMA_FILE, VMA_PHYS,
-        VMA_HEAP, VMA_STACK,
+        VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON, VMA_ANON,
+        VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_FILE, VMA_PHYS, VMA_PHYS,
+        VMA_HEAP, VMA_HEAP, VMA_STACK,
     };
     mapping_t mapping = {
         .kind = kinds[test_random_below(ARRAY_LENGTH(kinds))],
         .rights = (int)test_random_below(8),
         .capabilities = test_random_below(3) != 0 ? VMA_RIGHTS : (int)test_random_below(8),
         .resolve = test_random_below(6) == 0,
+        .no_reserve = test_random_below(8) == 0,
     };
 
     switch (mapping.kind) {
@@ -445,6 +283,7 @@ static mapping_t random_mapping(const model_t *model, size_t count)
         mapping.rights = VMA_RW;
         break;
     default:
+        mapping.grows = test_random_below(16) == 0;
         break;
     }
     if (test_random_below(4) != 0) {        /* mostly such as can merge */
@@ -477,6 +316,10 @@ static size_t call_map(model_t *model, map_call_t *call, size_t address, size_t 
     flags |= mapping->kind | mapping->rights | mapping->capabilities << 4;
     if (mapping->shared)
         flags |= VMA_SHARED;
+    if (mapping->no_reserve)
+        flags |= VMA_NO_RESERVE;
+    if (mapping->grows)
+        flags |= VMA_GROWS_DOWN;
     if (mapping->resolve)
         flags |= VMA_RESOLVE;
     return (size_t)call(model->mspace, address, PAGES(count), ino, offset,
@@ -487,14 +330,14 @@ static void expect_map(model_t *model, size_t got, size_t page, size_t count,
                        const mapping_t *mapping)
 {
     CHECK_EQ(*host_errno(), 0);
-    CHECK_EQ(got, vaddr_of(model, page));
+    CHECK_EQ(got, model_vaddr(model, page));
     put_pages(model, page, count, mapping);
 }
 
 static void step_map_fixed(model_t *model, size_t page, size_t count)
 {
     mapping_t mapping = random_mapping(model, count);
-    size_t got = call_map(model, mspace_map, vaddr_of(model, page), count, &mapping, VMA_FIXED);
+    size_t got = call_map(model, mspace_map, model_vaddr(model, page), count, &mapping, VMA_FIXED);
 
     if (is_free(model, page, count)) {
         expect_map(model, got, page, count, &mapping);
@@ -508,10 +351,12 @@ static void step_map(model_t *model, size_t hint, size_t count)
 {
     bool any = test_random_below(3) != 0;
     mapping_t mapping = random_mapping(model, count);
-    size_t got = call_map(model, mspace_map, any ? 0 : vaddr_of(model, hint), count, &mapping, 0);
+    size_t address = any ? 0 : model_vaddr(model, hint);
+    size_t got = call_map(model, mspace_map, address, count, &mapping, 0);
     size_t page = hint;
 
-    if (any || !is_free(model, hint, count) || touches_stack(model, hint, count))
+    if (any || !is_free(model, hint, count) || touches_stack(model, hint, count) ||
+        is_in_guard_gap(model, hint + count))
         page = find_from(model, model->map_base, count);
     if (page == model->pages)
         page = find_from(model, 0, count);
@@ -526,14 +371,14 @@ static void step_map(model_t *model, size_t hint, size_t count)
 static void step_replace(model_t *model, size_t page, size_t count)
 {
     mapping_t mapping = random_mapping(model, count);
-    size_t got = call_map(model, mspace_replace, vaddr_of(model, page), count, &mapping, 0);
+    size_t got = call_map(model, mspace_replace, model_vaddr(model, page), count, &mapping, 0);
 
     expect_map(model, got, page, count, &mapping);
 }
 
 static void step_unmap(model_t *model, size_t page, size_t count)
 {
-    CHECK_EQ(mspace_unmap(model->mspace, vaddr_of(model, page), PAGES(count)), 0);
+    CHECK_EQ(mspace_unmap(model->mspace, model_vaddr(model, page), PAGES(count)), 0);
     for (size_t i = page; i < page + count; i++)
         unmap_page(&model->page[i]);
 }
@@ -551,15 +396,20 @@ static void step_protect(model_t *model, size_t page, size_t count)
         else if ((rights & ~at->capabilities) != 0)
             expected = -EPERM;
     }
-    CHECK_EQ(mspace_protect(model->mspace, vaddr_of(model, page), PAGES(count), rights), expected);
+    CHECK_EQ(mspace_protect(model->mspace, model_vaddr(model, page), PAGES(count), rights),
+             expected);
     if (expected == 0)
-        for (size_t i = page; i < page + count; i++)
-            model->page[i].rights = (uint8_t)rights;
+        for (size_t i = page; i < page + count; i++) {
+            model_page_t *at = &model->page[i];
+
+            at->rights = (uint8_t)rights;
+            at->charged |= (rights & VMA_WRITE) != 0 && !at->shared && !at->no_reserve;
+        }
 }
 
 static void step_kill(model_t *model, size_t page, size_t count)
 {
-    CHECK_EQ(mspace_kill(model->mspace, vaddr_of(model, page), PAGES(count)), 0);
+    CHECK_EQ(mspace_kill(model->mspace, model_vaddr(model, page), PAGES(count)), 0);
     for (size_t i = page; i < page + count; i++) {
         model->page[i].dead = model->page[i].mapped;
         model->page[i].resident = R_NONE;
@@ -597,7 +447,7 @@ static void step_break(model_t *model, size_t new_end)
                                     .capabilities = VMA_RIGHTS };
     mspace_t *mspace = model->mspace;
     size_t old_break = mspace->break_end;
-    size_t new_break = vaddr_of(model, new_end) - test_random_below(PAGE_SIZE);
+    size_t new_break = model_vaddr(model, new_end) - test_random_below(PAGE_SIZE);
     int expected = 0;
 
     if (model->break_start == 0)
@@ -608,7 +458,8 @@ static void step_break(model_t *model, size_t new_end)
         size_t count = new_end - model->break_end;
 
         if (new_end + 1 > model->pages || !is_free(model, model->break_end, count + 1) ||
-            touches_stack(model, model->break_end, count + 1))
+            touches_stack(model, model->break_end, count + 1) ||
+            is_in_guard_gap(model, new_end + 1))
             expected = -ENOMEM;
         else
             put_pages(model, model->break_end, count, &heap);
@@ -625,7 +476,7 @@ static void step_break(model_t *model, size_t new_end)
         model->break_end = new_end;
 }
 
-/* ---- the model: steps */
+/* ---- steps */
 
 void model_init(model_t *model, mspace_t *mspace, size_t pages, test_file_t *file,
                 page_t frames)
@@ -634,6 +485,7 @@ void model_init(model_t *model, mspace_t *mspace, size_t pages, test_file_t *fil
     memset(model, 0, sizeof(*model));
     model->mspace = mspace;
     model->pages = pages;
+    model->stack_limit = SIZE_MAX;
     model->file = file;
     model->frames = frames;
     for (size_t i = 0; i < MODEL_FRAMES; i++)
@@ -645,17 +497,18 @@ void model_set_stack(model_t *model, size_t top, size_t length, size_t limit)
     static const mapping_t stack = { .kind = VMA_STACK, .rights = VMA_RW,
                                      .capabilities = VMA_RIGHTS };
 
-    CHECK_EQ(mspace_set_stack(model->mspace, vaddr_of(model, top), PAGES(length), PAGES(limit)),
+    CHECK_EQ(mspace_set_stack(model->mspace, model_vaddr(model, top), PAGES(length), PAGES(limit)),
              0);
     put_pages(model, top - length, length, &stack);
     model->stack_base = top - limit;
     model->stack_end = top;
+    model->stack_limit = limit;
 }
 
 void model_set_break(model_t *model, size_t page)
 {
     model->break_start = model->break_end = page;
-    model->mspace->break_start = model->mspace->break_end = vaddr_of(model, page);
+    model->mspace->break_start = model->mspace->break_end = model_vaddr(model, page);
 }
 
 void model_step(model_t *model)
@@ -707,91 +560,4 @@ void model_step(model_t *model)
         step_write(model, page);
         break;
     }
-}
-
-/* ---- comparing */
-
-/* Whether two pages in a row can be of one area. */
-static bool continues(const model_page_t *at, const model_page_t *next)
-{
-    return at->mapped && next->mapped && at->kind == next->kind && at->rights == next->rights &&
-           at->capabilities == next->capabilities && at->shared == next->shared &&
-           !at->dead && !next->dead &&
-           ((at->kind != VMA_FILE && at->kind != VMA_PHYS) || at->index + 1 == next->index) &&
-           (at->below == PAGE_SIZE || next->below == 0);
-}
-
-/* Areas, not counting the second of two dead ones in a row, which stay apart. */
-static void compare_areas(const model_t *model)
-{
-    size_t expected = 0;
-    size_t areas = 0;
-    const vma_t *previous = NULL;
-
-    for (size_t i = 0; i < model->pages; i++) {
-        const model_page_t *at = &model->page[i];
-
-        if (!at->mapped)
-            continue;
-        expected += i == 0 || (!continues(at - 1, at) && !(at->dead && at[-1].dead));
-    }
-    for (vma_t *vma = vma_of(bbtree_first(&model->mspace->tree)); vma != NULL;
-         vma = vma_next(vma)) {
-        areas += !(previous != NULL && vma_end(previous) == vma_base(vma) &&
-                   (previous->flags & vma->flags & VMA_DEAD) != 0);
-        previous = vma;
-    }
-    CHECK_EQ(areas, expected);
-}
-
-static void compare_entry(model_t *model, size_t page)
-{
-    const model_page_t *at = &model->page[page];
-    mmu_entry_t entry = mmu_read(model->mspace->directory, vaddr_of(model, page));
-    const uint8_t *ram;
-    page_t cached;
-
-    if (at->resident == R_NONE) {
-        CHECK_EQ(entry, 0);
-        return;
-    }
-    CHECK_EQ((entry & MMU_PRESENT) != 0, at->rights != 0);
-    CHECK_EQ((entry & MMU_HELD) != 0, at->rights == 0);
-    CHECK_EQ((entry & MMU_OBJECT) != 0, at->resident != R_PRIVATE);
-    CHECK_EQ(mmu_frame(entry) == kMMU.zero_page, at->resident == R_ZERO);
-    if (at->resident == R_FOREIGN) {
-        CHECK_EQ(mmu_frame(entry), model->frames + PAGES(at->index));
-    } else if (at->rights != 0) {
-        CHECK_EQ((entry & MMU_WRITE) != 0,
-                 at->resident == R_PRIVATE && (at->rights & VMA_WRITE) != 0);
-    }
-    if (at->resident == R_OBJECT) {
-        cached = pagecache_peek(&model->file->ino, at->index);
-        CHECK_EQ(mmu_frame(entry), cached);
-        page_release(cached);
-    }
-    if (at->rights != 0 && mmu_can_forbid_execution())
-        CHECK_EQ((entry & MMU_NOEXEC) == 0, (at->rights & VMA_EXEC) != 0);
-    ram = fake_ram(mmu_frame(entry));
-    for (size_t i = 0; i < MODEL_PROBES; i++)
-        CHECK_EQ(ram[probe_offset[i]], value_of(model, page)[i]);
-}
-
-void model_compare(model_t *model)
-{
-    const mspace_t *mspace = model->mspace;
-    size_t promised = 0;
-    size_t private = 0;
-    size_t object = 0;
-
-    for (size_t i = 0; i < model->pages; i++) {
-        promised += model->page[i].mapped;
-        private += model->page[i].resident == R_PRIVATE;
-        object += model->page[i].resident == R_OBJECT;
-        compare_entry(model, i);
-    }
-    CHECK_EQ(mspace->v_size, promised);
-    CHECK_EQ(mspace->p_size, private);
-    CHECK_EQ(mspace->s_size, object);
-    compare_areas(model);
 }

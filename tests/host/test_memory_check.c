@@ -4,22 +4,7 @@
  */
 #include <kernel/pagecache.h>
 #include <kernel/printk.h>
-#include <kernel/virtual.h>
-#include <space_model.h>
-
-static mmu_entry_t entry_at(mspace_t *ms, size_t vaddr)
-{
-    return mmu_read(ms->directory, vaddr);
-}
-
-static void set_entry(mspace_t *ms, size_t vaddr, mmu_entry_t entry)
-{
-    mmu_place_t place;
-
-    mmu_find(ms->directory, vaddr, &place);
-    CHECK(place.entry != NULL);
-    mmu_set(&place, entry);
-}
+#include <space.h>
 
 #define CHECK_FINDS(sentence) CHECK_STR(memory_check(), sentence)
 
@@ -51,24 +36,24 @@ TEST(memory_check_private_pages)
 
         space_map(ms, AT(4), PAGES(4), ANON_RW | VMA_RESOLVE);
         CHECK_OK(memory_check());
-        entry = entry_at(ms, AT(5));
+        entry = space_entry(ms, AT(5));
         page = mmu_frame(entry);
         page_hold(page);
         check_finds_counts(page, 2, 1, 0);
-        set_entry(ms, AT(9), entry);                    /* and now somebody has it */
+        space_set_entry(ms, AT(9), entry);              /* and now somebody has it */
         CHECK_OK(memory_check());
         page_release(page);
         check_finds_counts(page, 1, 2, 0);
-        set_entry(ms, AT(9), 0);
-        set_entry(ms, AT(5), 0);
+        space_set_entry(ms, AT(9), 0);
+        space_set_entry(ms, AT(5), 0);
         check_finds_counts(page, 1, 0, 0);
-        set_entry(ms, AT(5), page | MMU_HELD);          /* held is had */
+        space_set_entry(ms, AT(5), page | MMU_HELD);    /* held is had */
         CHECK_OK(memory_check());
-        set_entry(ms, AT(5), page);                     /* this is no frame, but a slot */
+        space_set_entry(ms, AT(5), page);               /* this is no frame, but a slot */
         check_finds_counts(page, 1, 0, 0);
-        set_entry(ms, AT(5), entry | MMU_OBJECT);       /* a foreign page, like a device's */
+        space_set_entry(ms, AT(5), entry | MMU_OBJECT); /* a foreign page, like a device's */
         check_finds_counts(page, 1, 0, 0);
-        set_entry(ms, AT(5), entry);
+        space_set_entry(ms, AT(5), entry);
         /* A count that sticks is no count any more. */
         physical_frame(page)->count = UINT16_MAX;
         CHECK_OK(memory_check());
@@ -92,19 +77,19 @@ TEST(memory_check_every_space)
         space_map(other, AT(4), PAGES(1), ANON_RW | VMA_RESOLVE);
         space_map(other, AT(0x40000), PAGES(1), ANON_RW | VMA_RESOLVE);
         CHECK_OK(memory_check());
-        entry = entry_at(ms, AT(5));
+        entry = space_entry(ms, AT(5));
         page = mmu_frame(entry);
-        set_entry(other, AT(5), page | MMU_PRESENT | MMU_USER);
+        space_set_entry(other, AT(5), page | MMU_PRESENT | MMU_USER);
         check_finds_counts(page, 1, 2, 0);
         page_hold(page);
         CHECK_OK(memory_check());
-        set_entry(ms, AT(5), 0);
+        space_set_entry(ms, AT(5), 0);
         check_finds_counts(page, 2, 1, 0);
-        set_entry(ms, AT(5), entry);
-        set_entry(other, AT(5), 0);
+        space_set_entry(ms, AT(5), entry);
+        space_set_entry(other, AT(5), 0);
         check_finds_counts(page, 2, 1, 0);
         page_release(page);
-        page = mmu_frame(entry_at(other, AT(0x40000)));
+        page = mmu_frame(space_entry(other, AT(0x40000)));
         page_hold(page);
         check_finds_counts(page, 2, 1, 0);
         page_release(page);
@@ -124,13 +109,13 @@ TEST(memory_check_frames_not_in_use)
     check_finds_counts(page, 1, 0, 0);
     page_release(page);
     CHECK_OK(memory_check());
-    set_entry(ms, AT(9), page | MMU_PRESENT | MMU_USER);
+    space_set_entry(ms, AT(9), page | MMU_PRESENT | MMU_USER);
     CHECK_FINDS(sentence);
-    set_entry(ms, AT(9), 0x70000000 | MMU_HELD);        /* behind the frame table's end */
+    space_set_entry(ms, AT(9), 0x70000000 | MMU_HELD);  /* behind the frame table's end */
     CHECK_FINDS(sentence);
-    set_entry(ms, AT(9), 0x70000000 | MMU_PRESENT | MMU_USER | MMU_OBJECT);
+    space_set_entry(ms, AT(9), 0x70000000 | MMU_PRESENT | MMU_USER | MMU_OBJECT);
     CHECK_OK(memory_check());
-    set_entry(ms, AT(9), 0);
+    space_set_entry(ms, AT(9), 0);
     space_stop(ms);
 }
 
@@ -173,14 +158,14 @@ TEST(memory_check_pages_of_files)
                              FILE_RO | VMA_RESOLVE) != NULL);
         }
         CHECK_OK(memory_check());
-        entry = entry_at(ms, AT(9));
+        entry = space_entry(ms, AT(9));
         page = mmu_frame(entry);
         page_hold(page);
         check_finds_counts(page, 3, 1, 1);
         page_release(page);
-        set_entry(ms, AT(9), 0);
+        space_set_entry(ms, AT(9), 0);
         check_finds_counts(page, 2, 0, 1);
-        set_entry(ms, AT(9), entry);
+        space_set_entry(ms, AT(9), entry);
 
         stranger = file[1].ino.pages[2];
         file[1].ino.pages[2] = PAGE_NONE;
@@ -234,6 +219,7 @@ TEST(memory_check_all_of_memory)
 
     test_file_init(&file, "file", PAGES(4));
     CHECK(mspace_map(ms, AT(20000), PAGES(4), &file.ino, 0, 0, FILE_RO | VMA_RESOLVE) != NULL);
+    commit.mode = COMMIT_ALWAYS;
     space_map(ms, AT(0), PAGES(20000), ANON_RW);
     while (mspace_resolve(ms, AT(pages), PAGE_SIZE, true) == 0)
         pages++;
@@ -241,7 +227,7 @@ TEST(memory_check_all_of_memory)
     CHECK_EQ(physical_figures()->free, 0);
     CHECK_OK(memory_check());
     for (size_t i = 0; i < pages; i += 37) {
-        page_t page = mmu_frame(entry_at(ms, AT(i)));
+        page_t page = mmu_frame(space_entry(ms, AT(i)));
 
         page_hold(page);
         check_finds_counts(page, 2, 1, 0);

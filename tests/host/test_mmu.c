@@ -1,67 +1,13 @@
 /*
- * The border (mmu.h): entries read and changed, ranges, flushes, temporary slots;
- * and a million random operations on several spaces against a plain model. The
+ * The border (mmu.h): entries read and changed, ranges, flushes, temporary slots. The
  * second reader judges the tables, the fake processor the flushes.
  */
-#include <kernel/boot_info.h>
-#include <kernel/errno.h>
 #include <kernel/layout.h>
-#include <kernel/linear.h>
-#include <kernel/physical.h>
-#include <kernel/virtual.h>
-#include <host_test.h>
-#include <fake_machine.h>
+#include <paging.h>
 
 #include <string.h>
 
-#define USER_RW   (ACCESS_USER | ACCESS_WRITE | ACCESS_NOEXEC)
-#define KERNEL_RW (ACCESS_WRITE | ACCESS_NOEXEC)
 #define FLUSH_MANY 4096         /* pages: one full flush, DESIGN section 9 */
-
-static const char *const formats[] = { "2level", "pae", "long" };
-enum { FORMATS = 3 };
-
-static void start(size_t format)
-{
-    fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[format] });
-}
-
-static bool has_nx(void)
-{
-    return second_reader.nxe;
-}
-
-/* What the tables must say of an entry in the border's form. */
-static void check_entry(page_t space, size_t vaddr, mmu_entry_t entry)
-{
-    second_view_t view;
-
-    second_reader_read(fake_mode(), space, vaddr, &view);
-    CHECK(!view.broken && !view.reserved);
-    CHECK_EQ(view.present, (entry & MMU_PRESENT) != 0);
-    if (!view.present)
-        return;
-    CHECK_EQ(view.frame, mmu_frame(entry));
-    CHECK_EQ(view.write, (entry & MMU_WRITE) != 0);
-    CHECK_EQ(view.user, (entry & MMU_USER) != 0);
-    CHECK_EQ(view.write_through, (entry & MMU_WRITE_THROUGH) != 0);
-    CHECK_EQ(view.cache_disable, (entry & MMU_UNCACHED) != 0);
-    CHECK_EQ(view.accessed, (entry & MMU_ACCESSED) != 0);
-    CHECK_EQ(view.dirty, (entry & MMU_DIRTY) != 0);
-    CHECK_EQ(view.global, (entry & MMU_GLOBAL) != 0);
-    CHECK_EQ(view.execute, !has_nx() || !(entry & MMU_NOEXEC));
-}
-
-/*
- * Freed tables lie in the magazine. Fill them with what looks like entries: who
- * still walks through one of them sees it.
- */
-static void spoil_freed_pages(void)
-{
-    for (size_t number = 0; number < physical_frame_count; number++)
-        if (physical_frames[number].state == FRAME_MAGAZINE)
-            memset(fake_ram((page_t)number << PAGE_SHIFT), 0x27, PAGE_SIZE);
-}
 
 /* ---- one entry */
 
@@ -70,11 +16,11 @@ TEST(mmu_entries_come_back_as_they_were)
 {
     static const page_t frames[] = { 0x1000, 0x7fffff000 & (page_t)-1, 0xfffff000, 0x12345000 };
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         mmu_place_t place;
         page_t space;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         CHECK_EQ(mmu_make(space, 0x40000000, &place), 0);
         for (mmu_entry_t bits = 0; bits < PAGE_SIZE; bits++) {
@@ -86,7 +32,7 @@ TEST(mmu_entries_come_back_as_they_were)
                 mmu_set(&place, entry);
                 CHECK_EQ(mmu_get(&place), entry);
                 CHECK_EQ(mmu_read(space, 0x40000000), entry);
-                check_entry(space, 0x40000000, entry);
+                paging_check_entry(space, 0x40000000, entry);
             }
         }
         mmu_set(&place, 0);
@@ -98,12 +44,12 @@ TEST(mmu_entries_come_back_as_they_were)
 
 TEST(mmu_find_and_make)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         mmu_place_t place;
         size_t tables;
         page_t space;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         mmu_find(space, 0x80001000, &place);
@@ -126,8 +72,8 @@ TEST(mmu_find_and_make)
 
 TEST(mmu_can_forbid_execution_where_the_format_can)
 {
-    for (size_t i = 0; i < 2 * FORMATS; i++) {
-        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i / 2],
+    for (size_t i = 0; i < 2 * PAGING_FORMATS; i++) {
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = paging_formats[i / 2],
                                              .lacks = i % 2 != 0 ? FAKE_NO_NX : 0 });
         CHECK_EQ(mmu_can_forbid_execution(), i / 2 != 0 && i % 2 == 0);
         fake_machine_stop();
@@ -140,11 +86,11 @@ TEST(mmu_can_forbid_execution_where_the_format_can)
  */
 TEST(mmu_set_flushes_what_was_present)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t space, other, page;
         mmu_place_t place;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         other = create_pagetable();
         page = page_new(OWNER_ANON);
@@ -183,7 +129,7 @@ TEST(mmu_flush_is_for_the_current_space)
 {
     page_t space;
 
-    start(0);
+    paging_start(0);
     space = create_pagetable();
     fake_reset_events();
     mmu_flush(space, 0x40000000);
@@ -244,11 +190,11 @@ TEST(mmu_change_range_over_a_sparse_space)
     static const size_t at[] = { 0x00400000, 0x007ff000, 0x3ffff000, 0x40000000, 0x40200000,
                                  0x7fe01000, 0x80000000, 0xbffff000 };
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         size_t tables;
         page_t space, page;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         tables = physical_figures()->owner[OWNER_PAGE_TABLE];
         page = page_new(OWNER_ANON);
@@ -259,8 +205,8 @@ TEST(mmu_change_range_over_a_sparse_space)
         CHECK_EQ(visits.count, 5);
         CHECK_EQ(visits.first, at[1]);
         CHECK_EQ(visits.last, at[5]);
-        check_entry(space, at[0], page | USER_RW | MMU_PRESENT);
-        check_entry(space, at[6], page | USER_RW | MMU_PRESENT);
+        paging_check_entry(space, at[0], page | USER_RW | MMU_PRESENT);
+        paging_check_entry(space, at[6], page | USER_RW | MMU_PRESENT);
         visits.count = 0;
         mmu_change_range(space, USER_BASE, USER_END - USER_BASE, drop, &visits);
         CHECK_EQ(visits.count, 3);
@@ -278,10 +224,10 @@ TEST(mmu_change_range_over_a_sparse_space)
 /* Few pages one by one, many at once; nothing for another space or for nothing. */
 TEST(mmu_change_range_flushes_no_more_than_needed)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t space, page;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         page = page_new(OWNER_ANON);
         switch_pagetable(space);
@@ -329,7 +275,7 @@ TEST(mmu_change_range_around_the_flush_limit)
     for (size_t count = 30; count < 36; count++) {
         page_t space, page;
 
-        start(1);
+        paging_start(1);
         space = create_pagetable();
         page = page_new(OWNER_ANON);
         switch_pagetable(space);
@@ -356,12 +302,12 @@ TEST(mmu_change_range_around_the_flush_limit)
  */
 TEST(mmu_change_range_frees_a_table_of_slots)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t space, page;
         mmu_place_t place;
         size_t tables;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         page = page_new(OWNER_ANON);
         tables = physical_figures()->owner[OWNER_PAGE_TABLE];
@@ -373,7 +319,7 @@ TEST(mmu_change_range_frees_a_table_of_slots)
         mmu_change_range(space, 0x40000000, PAGE_SIZE, drop, &visits);
         CHECK_EQ(visits.count, 1);
         CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
-        spoil_freed_pages();
+        paging_spoil_freed_pages();
         CHECK_EQ(fake_user_access(0x40001000, 0), FAKE_USER);
         CHECK_EQ(fake_user_access(0x40000000, 0), FAKE_USER);
         switch_pagetable(kernel_pagetable());
@@ -388,18 +334,18 @@ TEST(mmu_change_range_leaves_no_freed_table_in_use)
 {
     static const size_t at[] = { 0x00400000, 0x40000000, 0x80200000, 0xbffff000 };
 
-    for (size_t i = 0; i < FORMATS * ARRAY_LENGTH(at); i++) {
+    for (size_t i = 0; i < PAGING_FORMATS * ARRAY_LENGTH(at); i++) {
         size_t vaddr = at[i % ARRAY_LENGTH(at)];
         page_t space, page;
 
-        start(i / ARRAY_LENGTH(at));
+        paging_start(i / ARRAY_LENGTH(at));
         space = create_pagetable();
         page = page_new(OWNER_ANON);
         switch_pagetable(space);
         CHECK_EQ(pagetable_map(space, vaddr, page, USER_RW), 0);
         CHECK_EQ(fake_user_access(vaddr, FAKE_WRITE), 0);
         CHECK_EQ(pagetable_unmap(space, vaddr), page);
-        spoil_freed_pages();
+        paging_spoil_freed_pages();
         CHECK_EQ(fake_user_access(vaddr, 0), FAKE_USER);
         CHECK_EQ(fake_user_access(vaddr ^ PAGE_SIZE, 0), FAKE_USER);
         switch_pagetable(kernel_pagetable());
@@ -423,10 +369,10 @@ static bool is_page_of(page_t page, uint8_t byte)
 
 TEST(mmu_clears_and_copies_pages)
 {
-    for (size_t i = 0; i < 2 * FORMATS; i++) {
+    for (size_t i = 0; i < 2 * PAGING_FORMATS; i++) {
         page_t space, page[4];
 
-        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[i / 2],
+        fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = paging_formats[i / 2],
                                              .lacks = i % 2 != 0 ? FAKE_NO_SMAP : 0 });
         space = create_pagetable();
         for (size_t k = 0; k < 4; k++) {
@@ -469,11 +415,11 @@ static void read_byte(void *address)
 
 TEST(mmu_temporary_slots)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t page[3];
         uint8_t *one, *two;
 
-        start(i);
+        paging_start(i);
         for (size_t k = 0; k < 3; k++)
             page[k] = page_new(OWNER_ANON);
         one = mmu_temporary_map(0, page[0]);
@@ -518,7 +464,7 @@ TEST(mmu_temporary_slots_are_not_taken_twice)
     unsigned index;
     page_t page;
 
-    start(0);
+    paging_start(0);
     page = page_new(OWNER_ANON);
     mmu_temporary_map(0, page);
     CHECK(test_expect_panic(take_slot_0, &page, NULL, 0));
@@ -530,455 +476,4 @@ TEST(mmu_temporary_slots_are_not_taken_twice)
     mmu_temporary_unmap(0);
     page_release(page);
     fake_machine_stop();
-}
-
-/* ---- several spaces at random, against a model */
-
-enum {
-    SPACES = 4,
-    CLUSTER = 8,                    /* pages in a row */
-    SLOTS = 8 * CLUSTER,
-    KERNEL_SLOTS = 4 * CLUSTER,
-    FRAMES = 16,
-    FULL_CHECKS = 20000,            /* steps after each of which all is checked */
-};
-
-/* Where the pages lie: across the borders of tables in each format. */
-static const size_t clusters[SLOTS / CLUSTER] = {
-    0x00400000, 0x007fc000, 0x009fd000, 0x3fffc000, 0x40200000, 0x7fe00000, 0x80000000,
-    0xbfff8000,
-};
-static const size_t kernel_clusters[KERNEL_SLOTS / CLUSTER] = {
-    0x00000000, 0x001fd000, 0x03ffc000, 0x0a000000,
-};
-
-typedef struct space {
-    page_t root;                    /* PAGE_NONE: there is none */
-    mmu_entry_t entry[SLOTS];
-} space_t;
-
-static struct {
-    space_t space[SPACES];
-    size_t current;                 /* SPACES: the kernel's own */
-    mmu_entry_t kernel[KERNEL_SLOTS];
-    page_t frame[FRAMES];
-    size_t fixed_tables;            /* page tables that are there without any space */
-} model;
-
-static size_t slot_address(size_t slot)
-{
-    return clusters[slot / CLUSTER] + slot % CLUSTER * PAGE_SIZE;
-}
-
-static size_t kernel_slot_address(size_t slot)
-{
-    return KSPACE_BASE + kernel_clusters[slot / CLUSTER] + slot % CLUSTER * PAGE_SIZE;
-}
-
-static page_t any_frame(void)
-{
-    return model.frame[test_random_below(FRAMES)];
-}
-
-static space_t *any_space(void)
-{
-    return &model.space[test_random_below(SPACES)];
-}
-
-/* How many tables a space with these entries needs, and not one more. */
-static size_t tables_needed(const space_t *space)
-{
-    static const unsigned shifts[FORMATS][3] = { { 22 }, { 21, 30 }, { 21, 30, 39 } };
-    second_mode_t mode = fake_mode();
-    size_t tables = 1;
-
-    for (size_t level = 0; level < 3 && shifts[mode][level] != 0; level++) {
-        size_t last = (size_t)-1;
-
-        for (size_t slot = 0; slot < SLOTS; slot++) {
-            size_t number = (size_t)((uint64_t)slot_address(slot) >> shifts[mode][level]);
-
-            if (space->entry[slot] == 0 || number == last)
-                continue;
-            tables++;
-            last = number;
-            /* The first of each upper level holds low memory: it is always there. */
-            tables -= number == 0;
-        }
-        tables += level > 0;
-    }
-    /* In long mode another one leads to the kernel's addresses. */
-    return tables + (mode == SECOND_4LEVEL && (uint64_t)KERNEL_BASE >> 39 != 0);
-}
-
-static void check_space(const space_t *space)
-{
-    if (space->root == PAGE_NONE)
-        return;
-    for (size_t slot = 0; slot < SLOTS; slot++) {
-        size_t vaddr = slot_address(slot);
-        mmu_entry_t entry = space->entry[slot];
-
-        CHECK_EQ(mmu_read(space->root, vaddr), entry);
-        check_entry(space->root, vaddr, entry);
-        CHECK_EQ(get_translation(space->root, vaddr + 5),
-                 entry & MMU_PRESENT ? mmu_frame(entry) + 5 : NO_TRANSLATION);
-    }
-    for (size_t slot = 0; slot < KERNEL_SLOTS; slot++)
-        check_entry(space->root, kernel_slot_address(slot), model.kernel[slot]);
-    CHECK_EQ(mmu_table_count(space->root), tables_needed(space));
-}
-
-static void check_tables(void)
-{
-    size_t tables = model.fixed_tables;
-
-    for (size_t i = 0; i < SPACES; i++)
-        if (model.space[i].root != PAGE_NONE)
-            tables += tables_needed(&model.space[i]);
-    CHECK_EQ(physical_figures()->owner[OWNER_PAGE_TABLE], tables);
-}
-
-static mmu_entry_t any_entry(void)
-{
-    mmu_entry_t bits = test_random() & (MMU_WRITE | MMU_USER | MMU_ACCESSED | MMU_DIRTY |
-                                        MMU_NOEXEC | MMU_OBJECT);
-
-    switch (test_random_below(8)) {
-    case 0:
-        return any_frame() | (bits & (MMU_NOEXEC | MMU_OBJECT)) | MMU_HELD;
-    case 1:                                             /* a swap slot */
-        return (mmu_entry_t)(1 + test_random_below(1000)) << 12;
-    default:
-        return any_frame() | bits | MMU_USER | MMU_PRESENT;
-    }
-}
-
-static void step_map(void)
-{
-    static const access_t kinds[] = { ACCESS_USER, USER_RW, USER_RW, USER_RW | ACCESS_WRITE,
-                                      ACCESS_USER | ACCESS_NOEXEC, ACCESS_WRITE };
-    space_t *space = any_space();
-    size_t slot = test_random_below(SLOTS);
-    access_t access = kinds[test_random_below(ARRAY_LENGTH(kinds))];
-    page_t page = any_frame();
-    bool may_fail = test_random_below(20) == 0;
-    int error;
-
-    if (space->root == PAGE_NONE)
-        return;
-    if (may_fail)
-        physical_fail_after(1 + test_random_below(3));
-    error = pagetable_map(space->root, slot_address(slot), page, access);
-    physical_fail_after(0);
-    if (may_fail && error == -ENOMEM)
-        return;
-    CHECK_EQ(error, space->entry[slot] != 0 ? -EEXIST : 0);
-    if (error == 0)
-        space->entry[slot] = page | access | MMU_PRESENT;
-}
-
-static void step_unmap(void)
-{
-    space_t *space = any_space();
-    size_t slot = test_random_below(SLOTS);
-    mmu_entry_t entry = space->entry[slot];
-
-    if (space->root == PAGE_NONE)
-        return;
-    CHECK_EQ(pagetable_unmap(space->root, slot_address(slot)),
-             entry & MMU_PRESENT ? mmu_frame(entry) : NO_TRANSLATION);
-    space->entry[slot] = 0;
-}
-
-static void step_set(void)
-{
-    space_t *space = any_space();
-    size_t slot = test_random_below(SLOTS);
-    mmu_entry_t entry = any_entry();
-    mmu_place_t place;
-
-    if (space->root == PAGE_NONE)
-        return;
-    CHECK_EQ(mmu_make(space->root, slot_address(slot), &place), 0);
-    CHECK_EQ(mmu_get(&place), space->entry[slot]);
-    mmu_set(&place, entry);
-    space->entry[slot] = entry;
-}
-
-/* What a range's change does to an entry, by a number. */
-static mmu_entry_t changed(size_t kind, size_t vaddr, mmu_entry_t entry)
-{
-    switch (kind) {
-    case 0:
-        return 0;
-    case 1:
-        return entry & MMU_PRESENT ? entry & ~(mmu_entry_t)(MMU_WRITE | MMU_ACCESSED) : entry;
-    case 2:
-        return entry & MMU_PRESENT ? (mmu_entry_t)(vaddr >> 12 & 0xff) << 12 | 0x100000 : entry;
-    case 3:
-        return vaddr >> 12 & 1 ? entry : 0;
-    default:
-        return entry;
-    }
-}
-
-typedef struct range {
-    space_t *space;
-    size_t kind;
-    size_t next;                    /* the slot to look at next */
-    size_t end;
-} range_t;
-
-static mmu_entry_t change(void *context, size_t vaddr, mmu_entry_t entry)
-{
-    range_t *range = context;
-    size_t slot = range->next;
-    mmu_entry_t after = changed(range->kind, vaddr, entry);
-
-    while (slot < range->end && range->space->entry[slot] == 0)
-        slot++;
-    CHECK(slot < range->end);
-    CHECK_EQ(slot_address(slot), vaddr);
-    CHECK_EQ(entry, range->space->entry[slot]);
-    range->space->entry[slot] = after;
-    range->next = slot + 1;
-    return after;
-}
-
-static void step_range(void)
-{
-    size_t first = test_random_below(SLOTS);
-    range_t range = { any_space(), test_random_below(5), first, 0 };
-    size_t last = first + test_random_below(SLOTS - first);
-
-    if (range.space->root == PAGE_NONE)
-        return;
-    range.end = last + 1;
-    mmu_change_range(range.space->root, slot_address(first),
-                     slot_address(last) + PAGE_SIZE - slot_address(first), change, &range);
-    while (range.next < range.end)
-        CHECK_EQ(range.space->entry[range.next++], 0);
-}
-
-static int fill(void *context, size_t vaddr, mmu_entry_t *entry)
-{
-    range_t *range = context;
-    size_t slot = range->next;
-
-    while (slot < range->end && range->space->entry[slot] != 0)
-        slot++;
-    /* Pages between the clusters stay empty. */
-    *entry = 0;
-    if (slot == range->end || slot_address(slot) != vaddr)
-        return 0;
-    if (range->kind == 0 && test_random_below(8) == 0)
-        return -EIO;
-    if (range->kind != 1)
-        *entry = any_entry();
-    range->space->entry[slot] = *entry;
-    range->next = slot + 1;
-    return 0;
-}
-
-static void step_fill(void)
-{
-    size_t first = test_random_below(SLOTS);
-    size_t left = CLUSTER - first % CLUSTER;
-    size_t count = 1 + test_random_below(left);
-    range_t range = { any_space(), test_random_below(4), first, first + count };
-    bool may_fail = test_random_below(10) == 0;
-    int error;
-
-    if (range.space->root == PAGE_NONE)
-        return;
-    if (may_fail)
-        physical_fail_after(1 + test_random_below(3));
-    error = mmu_fill_range(range.space->root, slot_address(first), count * PAGE_SIZE, fill,
-                           &range);
-    physical_fail_after(0);
-    if (error == -ENOMEM)
-        CHECK(may_fail && range.next == first);
-    else
-        CHECK(error == 0 || (error == -EIO && range.kind == 0));
-}
-
-/* A program touches a page: what happens is what the model says, and nothing older. */
-static void step_access(void)
-{
-    static const unsigned kinds[] = { 0, FAKE_WRITE, FAKE_EXECUTE };
-    space_t *space = &model.space[model.current];
-    size_t slot = test_random_below(SLOTS);
-    unsigned access = kinds[test_random_below(3)];
-    mmu_entry_t *entry = &space->entry[slot];
-    unsigned code;
-    bool allowed;
-
-    if (model.current == SPACES)
-        return;
-    allowed = (*entry & (MMU_PRESENT | MMU_USER)) == (MMU_PRESENT | MMU_USER) &&
-              (!(access & FAKE_WRITE) || (*entry & MMU_WRITE)) &&
-              (!(access & FAKE_EXECUTE) || !(*entry & MMU_NOEXEC) || !has_nx());
-    code = fake_user_access(slot_address(slot), access);
-    if (!allowed) {
-        CHECK_EQ(code & ~FAKE_EXECUTE, (*entry & MMU_PRESENT) | FAKE_USER |
-                 (access & FAKE_WRITE));
-        return;
-    }
-    CHECK_EQ(code, 0);
-    *entry |= MMU_ACCESSED | (access & FAKE_WRITE ? MMU_DIRTY : 0);
-    if (access == 0) {              /* not only a page: the right one */
-        page_t *word = fake_ram(mmu_frame(*entry));
-        page_t read;
-
-        *word = mmu_frame(*entry);
-        CHECK(fake_read(slot_address(slot), &read, sizeof(read)));
-        CHECK_EQ(read, mmu_frame(*entry));
-    }
-}
-
-static void step_switch(void)
-{
-    size_t next = test_random_below(SPACES + 1);
-
-    if (next < SPACES && model.space[next].root == PAGE_NONE)
-        next = SPACES;
-    switch_pagetable(next == SPACES ? kernel_pagetable() : model.space[next].root);
-    model.current = next;
-}
-
-static void step_kernel(void)
-{
-    size_t slot = test_random_below(KERNEL_SLOTS);
-    size_t vaddr = kernel_slot_address(slot);
-    mmu_entry_t *entry = &model.kernel[slot];
-    access_t access = ACCESS_NOEXEC | (test_random_below(2) != 0 ? ACCESS_WRITE : 0) |
-                      (test_random_below(2) != 0 ? ACCESS_GLOBAL : 0);
-    page_t page = any_frame();
-
-    switch (test_random_below(3)) {
-    case 0:
-        CHECK_EQ(virtual_map_kernel(vaddr, page, access), *entry != 0 ? -EEXIST : 0);
-        if (*entry == 0)
-            *entry = page | access | MMU_PRESENT;
-        break;
-    case 1:
-        CHECK_EQ(virtual_unmap_kernel(vaddr), *entry != 0 ? mmu_frame(*entry) : NO_TRANSLATION);
-        *entry = 0;
-        break;
-    default:
-        CHECK_EQ(fake_kernel_access(vaddr, 0), *entry != 0 ? -1 : 0);
-        CHECK_EQ(fake_user_access(vaddr, 0), (*entry & MMU_PRESENT) | FAKE_USER);
-        if (*entry != 0)
-            *entry |= MMU_ACCESSED;
-        if (*entry & MMU_WRITE) {   /* through the very pointer */
-            *(volatile page_t *)vaddr = mmu_frame(*entry);
-            CHECK_EQ(*(page_t *)fake_ram(mmu_frame(*entry)), mmu_frame(*entry));
-            *entry |= MMU_DIRTY;
-        }
-    }
-}
-
-static void step_life(void)
-{
-    size_t number = test_random_below(SPACES);
-    space_t *space = &model.space[number];
-    range_t range = { space, 0, 0, SLOTS };
-
-    if (space->root == PAGE_NONE) {
-        memset(space, 0, sizeof(*space));
-        space->root = create_pagetable();
-        CHECK(space->root != PAGE_NONE);
-        return;
-    }
-    if (model.current == number)
-        return;
-    mmu_change_range(space->root, USER_BASE, USER_END - USER_BASE, change, &range);
-    CHECK_EQ(mmu_table_count(space->root), tables_needed(space));
-    delete_pagetable(space->root);
-    space->root = PAGE_NONE;
-}
-
-static void random_step(void)
-{
-    size_t die = test_random_below(1000);
-
-    if (die < 250)
-        step_map();
-    else if (die < 430)
-        step_unmap();
-    else if (die < 540)
-        step_set();
-    else if (die < 570)
-        step_range();
-    else if (die < 610)
-        step_fill();
-    else if (die < 900)
-        step_access();
-    else if (die < 950)
-        step_kernel();
-    else if (die < 995)
-        step_switch();
-    else
-        step_life();
-}
-
-static void model_start(size_t format)
-{
-    start(format);
-    memset(&model, 0, sizeof(model));
-    model.current = SPACES;
-    for (size_t i = 0; i < FRAMES; i++)
-        model.frame[i] = page_new(OWNER_ANON);
-    model.fixed_tables = physical_figures()->owner[OWNER_PAGE_TABLE];
-}
-
-static void model_stop(void)
-{
-    switch_pagetable(kernel_pagetable());
-    for (size_t i = 0; i < SPACES; i++) {
-        if (model.space[i].root == PAGE_NONE)
-            continue;
-        for (size_t slot = 0; slot < SLOTS; slot++)
-            (void)pagetable_unmap(model.space[i].root, slot_address(slot));
-        delete_pagetable(model.space[i].root);
-    }
-    for (size_t slot = 0; slot < KERNEL_SLOTS; slot++)
-        (void)virtual_unmap_kernel(kernel_slot_address(slot));
-    for (size_t i = 0; i < FRAMES; i++)
-        page_release(model.frame[i]);
-    fake_machine_stop();
-}
-
-static void random_operations(size_t format, size_t steps)
-{
-    model_start(format);
-    for (size_t step = 0; step < steps; step++) {
-        uint64_t freed = virtual_events.tables_freed;
-
-        random_step();
-        if (virtual_events.tables_freed != freed && step % 8 == 0)
-            spoil_freed_pages();
-        if (step >= FULL_CHECKS && step % 256 != 0)
-            continue;
-        check_space(&model.space[step % SPACES]);
-        check_tables();
-        CHECK_OK(pagetable_check());
-    }
-    model_stop();
-}
-
-TEST(mmu_agrees_with_a_model_2level)
-{
-    random_operations(0, test_steps(1000000));
-}
-
-TEST(mmu_agrees_with_a_model_pae)
-{
-    random_operations(1, test_steps(1000000));
-}
-
-TEST(mmu_agrees_with_a_model_long)
-{
-    random_operations(2, test_steps(1000000));
 }

@@ -3,20 +3,7 @@
  * sentence is read.
  */
 #include <kernel/virtual.h>
-#include <space_model.h>
-
-static mmu_entry_t entry_at(mspace_t *ms, size_t vaddr)
-{
-    return mmu_read(ms->directory, vaddr);
-}
-
-static void set_entry(mspace_t *ms, size_t vaddr, mmu_entry_t entry)
-{
-    mmu_place_t place;
-
-    CHECK_EQ(mmu_make(ms->directory, vaddr, &place), 0);
-    mmu_set(&place, entry);
-}
+#include <space.h>
 
 /* Break a space in a way, see the sentence, and put it right. */
 #define CHECK_FINDS(ms, sentence) CHECK_STR(mspace_check(ms), sentence)
@@ -54,9 +41,14 @@ TEST(mspace_check_finds_what_is_wrong)
     ms->phys_pg_count++;
     CHECK_FINDS(ms, "phys_pg_count is not the number of frames in use");
     ms->phys_pg_count--;
+    ms->charged++;
+    CHECK_FINDS(ms, "charged is not the number of pages in charged areas");
+    ms->charged--;
     vma->flags |= VMA_WRITE;
+    CHECK_FINDS(ms, "an area is private and writable and not charged");
+    vma->flags |= VMA_ACCOUNTED;
     CHECK_FINDS(ms, "two equal neighbours were not merged");
-    vma->flags &= ~VMA_WRITE;
+    vma->flags &= ~(VMA_WRITE | VMA_ACCOUNTED);
     vma->flags &= ~VMA_COPY_ON_WRITE;
     CHECK_FINDS(ms, "an area's flags break the rules of its kind");
     vma->flags |= VMA_COPY_ON_WRITE;
@@ -73,39 +65,39 @@ TEST(mspace_check_finds_what_is_wrong)
     vma->length = PAGES(4);
     CHECK_OK(mspace_check(ms));
 
-    set_entry(ms, AT(20), other | MMU_PRESENT | MMU_USER);
+    space_set_entry(ms, AT(20), other | MMU_PRESENT | MMU_USER);
     CHECK_FINDS(ms, "an entry lies outside all areas");
-    set_entry(ms, AT(20), 0);
-    entry = entry_at(ms, AT(9));
-    set_entry(ms, AT(9), entry | MMU_WRITE);
+    space_set_entry(ms, AT(20), 0);
+    entry = space_entry(ms, AT(9));
+    space_set_entry(ms, AT(9), entry | MMU_WRITE);
     CHECK_FINDS(ms, "an entry is writable and its area is not");
-    set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_NOEXEC);
+    space_set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_NOEXEC);
     CHECK_FINDS(ms, "an entry and its area differ about execution");
-    set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_OBJECT);
+    space_set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_OBJECT);
     CHECK_FINDS(ms, "the page of zeroes is mapped as private");
-    set_entry(ms, AT(9), (entry & ~(mmu_entry_t)MMU_PRESENT) | MMU_HELD);
+    space_set_entry(ms, AT(9), (entry & ~(mmu_entry_t)MMU_PRESENT) | MMU_HELD);
     CHECK_FINDS(ms, "an entry is held though its area grants a right");
-    set_entry(ms, AT(9), 0x5000);
+    space_set_entry(ms, AT(9), 0x5000);
     CHECK_FINDS(ms, "an entry is neither present nor held");
-    set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_USER);
+    space_set_entry(ms, AT(9), entry & ~(mmu_entry_t)MMU_USER);
     CHECK_FINDS(ms, "an entry is present though its area grants no right");
-    set_entry(ms, AT(9), entry);
+    space_set_entry(ms, AT(9), entry);
     CHECK_OK(mspace_check(ms));
 
-    entry = entry_at(ms, AT(4));
+    entry = space_entry(ms, AT(4));
     page_hold(mmu_frame(entry));
     CHECK_FINDS(ms, "a private frame with several owners is writable");
     page_release(mmu_frame(entry));
-    set_entry(ms, AT(4), entry | MMU_OBJECT);
+    space_set_entry(ms, AT(4), entry | MMU_OBJECT);
     CHECK_FINDS(ms, "an entry marked as a file's does not name one of the page cache's frames");
     physical_set_owner(mmu_frame(entry), OWNER_CACHE);
-    set_entry(ms, AT(4), entry);
+    space_set_entry(ms, AT(4), entry);
     CHECK_FINDS(ms, "a private entry names a frame of another owner");
     physical_set_owner(mmu_frame(entry), OWNER_ANON);
     page_release(other);
-    set_entry(ms, AT(4), other | MMU_PRESENT | MMU_USER | MMU_NOEXEC);
+    space_set_entry(ms, AT(4), other | MMU_PRESENT | MMU_USER | MMU_NOEXEC);
     CHECK_FINDS(ms, "an entry names a frame that is not in use");
-    set_entry(ms, AT(4), entry);
+    space_set_entry(ms, AT(4), entry);
     mspace_search_vma(ms, AT(4))->flags |= VMA_DEAD;
     CHECK_FINDS(ms, "a dead area has an entry");
     mspace_search_vma(ms, AT(4))->flags &= ~VMA_DEAD;
@@ -169,34 +161,34 @@ TEST(mspace_check_entries_and_frames)
     CHECK(space_write(AT(5), 1));
     CHECK_OK(mspace_check(ms));
 
-    set_entry(ms, AT(2), frames | MMU_PRESENT | MMU_USER);
+    space_set_entry(ms, AT(2), frames | MMU_PRESENT | MMU_USER);
     CHECK_FINDS(ms, "an entry lies outside all areas");
-    set_entry(ms, AT(2), 0);
-    entry = entry_at(ms, AT(12));
-    set_entry(ms, AT(12), entry & ~(mmu_entry_t)MMU_OBJECT);
+    space_set_entry(ms, AT(2), 0);
+    entry = space_entry(ms, AT(12));
+    space_set_entry(ms, AT(12), entry & ~(mmu_entry_t)MMU_OBJECT);
     CHECK_FINDS(ms, "a foreign frame is mapped as private");
-    set_entry(ms, AT(12), entry);
-    entry = entry_at(ms, AT(4));
-    set_entry(ms, AT(4), entry | MMU_WRITE);
+    space_set_entry(ms, AT(12), entry);
+    entry = space_entry(ms, AT(4));
+    space_set_entry(ms, AT(4), entry | MMU_WRITE);
     CHECK_FINDS(ms, "the page of zeroes is mapped writable");
-    set_entry(ms, AT(4), entry);
-    entry = entry_at(ms, AT(5));
+    space_set_entry(ms, AT(4), entry);
+    entry = space_entry(ms, AT(5));
     page = mmu_frame(entry);
-    set_entry(ms, AT(5), entry - page + 0x70000000);    /* behind the frame table's end */
+    space_set_entry(ms, AT(5), entry - page + 0x70000000);    /* behind the frame table's end */
     CHECK_FINDS(ms, "an entry names a frame that is not in use");
-    set_entry(ms, AT(5), entry);
+    space_set_entry(ms, AT(5), entry);
     physical_frame(page)->count = 0;
     CHECK_FINDS(ms, "an entry names a frame that is not in use");
     physical_frame(page)->count = 1;
-    page = mmu_frame(entry_at(ms, AT(16)));
+    page = mmu_frame(space_entry(ms, AT(16)));
     physical_frame(page)->count = 1;
     CHECK_FINDS(ms, "an entry marked as a file's does not name one of the page cache's frames");
     physical_frame(page)->count = 2;
     CHECK_EQ(mspace_protect(ms, AT(5), PAGE_SIZE, 0), 0);
     CHECK_OK(mspace_check(ms));
-    set_entry(ms, AT(5), entry);
+    space_set_entry(ms, AT(5), entry);
     CHECK_FINDS(ms, "an entry is present though its area grants no right");
-    set_entry(ms, AT(5), mmu_frame(entry) | MMU_HELD);
+    space_set_entry(ms, AT(5), mmu_frame(entry) | MMU_HELD);
     CHECK_OK(mspace_check(ms));
 
     CHECK_EQ(mspace_unmap(ms, AT(12), PAGES(8)), 0);

@@ -4,7 +4,7 @@
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/pagecache.h>
-#include <space_model.h>
+#include <space.h>
 
 #include <string.h>
 

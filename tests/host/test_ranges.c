@@ -4,38 +4,7 @@
  */
 #include <kernel/errno.h>
 #include <kernel/layout.h>
-#include <kernel/physical.h>
-#include <kernel/virtual.h>
-#include <host_test.h>
-#include <fake_machine.h>
-
-#include <string.h>
-
-#define USER_RW   (ACCESS_USER | ACCESS_WRITE | ACCESS_NOEXEC)
-#define KERNEL_RW (ACCESS_WRITE | ACCESS_NOEXEC)
-
-static const char *const formats[] = { "2level", "pae", "long" };
-enum { FORMATS = 3 };
-
-static void start(size_t format)
-{
-    fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[format] });
-}
-
-/* Bytes that one table of the last level spans. */
-static size_t table_span(void)
-{
-    return fake_mode() == SECOND_2LEVEL ? 4 * MIB : 2 * MIB;
-}
-
-static second_view_t look(page_t space, size_t vaddr)
-{
-    second_view_t view;
-
-    second_reader_read(fake_mode(), space, vaddr, &view);
-    CHECK(!view.broken && !view.reserved);
-    return view;
-}
+#include <paging.h>
 
 /* ---- a range of a space */
 
@@ -92,7 +61,7 @@ static filling_t filling_start(size_t format)
 {
     filling_t f = { .base = 0x40000000 };
 
-    start(format);
+    paging_start(format);
     f.space = create_pagetable();
     f.page = page_new(OWNER_ANON);
     return f;
@@ -114,16 +83,16 @@ static void filling_stop(filling_t *f)
  */
 TEST(fill_range_takes_the_empty_entries)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
         size_t tables = mmu_table_count(f.space);
         size_t slot, present;
         mmu_place_t place;
 
         f.base += 7 * PAGE_SIZE;
-        f.length = 2 * table_span();
+        f.length = 2 * paging_table_span();
         slot = f.base + 3 * PAGE_SIZE;
-        present = f.base + table_span();
+        present = f.base + paging_table_span();
         CHECK_EQ(mmu_make(f.space, slot, &place), 0);
         mmu_set(&place, 0x12345000);
         CHECK_EQ(pagetable_map(f.space, present, f.page, ACCESS_USER), 0);
@@ -140,8 +109,8 @@ TEST(fill_range_takes_the_empty_entries)
                  f.page | ACCESS_USER | MMU_PRESENT);
         for (size_t at = f.base; at < f.base + f.length; at += PAGE_SIZE)
             CHECK_EQ(fake_user_access(at, FAKE_WRITE) == 0, at != slot && at != present);
-        CHECK(!look(f.space, f.base - PAGE_SIZE).present);
-        CHECK(!look(f.space, f.base + f.length).present);
+        CHECK(!paging_look(f.space, f.base - PAGE_SIZE).present);
+        CHECK(!paging_look(f.space, f.base + f.length).present);
         CHECK_OK(pagetable_check());
         CHECK_EQ(fill_range(&f), 0);                /* nothing is empty any more */
         CHECK_EQ(f.count, 0);
@@ -153,7 +122,7 @@ TEST(fill_range_takes_the_empty_entries)
 
 TEST(fill_range_of_nothing)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
         size_t tables = mmu_table_count(f.space);
 
@@ -169,7 +138,7 @@ TEST(fill_range_at_borders)
 {
     static const size_t bases[] = { USER_BASE, 0x3ffff000, 0x7ffff000, USER_END - 2 * PAGE_SIZE };
 
-    for (size_t i = 0; i < FORMATS * ARRAY_LENGTH(bases); i++) {
+    for (size_t i = 0; i < PAGING_FORMATS * ARRAY_LENGTH(bases); i++) {
         filling_t f = filling_start(i / ARRAY_LENGTH(bases));
 
         f.base = bases[i % ARRAY_LENGTH(bases)];
@@ -188,17 +157,17 @@ TEST(fill_range_at_borders)
 /* A table whose entries all stay empty does not stay. */
 TEST(fill_range_leaves_no_empty_table)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
         size_t tables = mmu_table_count(f.space);
         size_t full;
 
-        f.length = 4 * table_span();
+        f.length = 4 * paging_table_span();
         CHECK_EQ(fill_range(&f), 0);
         full = mmu_table_count(f.space);
         CHECK_EQ(empty_space(f.space), f.length / PAGE_SIZE);
-        f.empty_from = f.base + table_span();
-        f.empty_end = f.base + 3 * table_span();
+        f.empty_from = f.base + paging_table_span();
+        f.empty_end = f.base + 3 * paging_table_span();
         CHECK_EQ(fill_range(&f), 0);
         CHECK_EQ(f.count, f.length / PAGE_SIZE);
         CHECK_EQ(mmu_table_count(f.space), full - 2);
@@ -215,7 +184,7 @@ TEST(fill_range_leaves_no_empty_table)
 /* fill fails: what was filled stays, and its tables; those behind it go. */
 TEST(fill_range_ends_where_fill_fails)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
         size_t tables = mmu_table_count(f.space);
         size_t one;
@@ -224,7 +193,7 @@ TEST(fill_range_ends_where_fill_fails)
         CHECK_EQ(fill_range(&f), 0);
         one = mmu_table_count(f.space);
         CHECK_EQ(empty_space(f.space), 1);
-        f.length = 3 * table_span();
+        f.length = 3 * paging_table_span();
         f.refuse = f.base + 5 * PAGE_SIZE;
         CHECK_EQ(fill_range(&f), -EIO);
         CHECK_EQ(f.count, 5);
@@ -242,18 +211,19 @@ TEST(fill_range_ends_where_fill_fails)
 /* Large pages are only in the linear space: nothing is put under or over one. */
 TEST(fill_range_stops_before_a_large_page)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
-        size_t large = f.base + table_span();
+        size_t large = f.base + paging_table_span();
         size_t tables;
 
-        CHECK_EQ(pagetable_map_linear(f.space, large, large + table_span(), ACCESS_WRITE), 0);
+        CHECK_EQ(pagetable_map_linear(f.space, large, large + paging_table_span(),
+                                      ACCESS_WRITE), 0);
         tables = mmu_table_count(f.space);
-        f.length = 3 * table_span();
+        f.length = 3 * paging_table_span();
         CHECK_EQ(fill_range(&f), -EEXIST);
         CHECK_EQ(f.count, 0);
         CHECK_EQ(mmu_table_count(f.space), tables);
-        CHECK(look(f.space, large).large);
+        CHECK(paging_look(f.space, large).large);
         CHECK_OK(pagetable_check());
         filling_stop(&f);
     }
@@ -284,7 +254,7 @@ static const char *check_fill(void *context)
 
     if (current_pagetable() != f->space)
         return NULL;
-    for (size_t at = f->base; at < f->base + f->length; at += table_span())
+    for (size_t at = f->base; at < f->base + f->length; at += paging_table_span())
         if (fake_user_access(at, 0) != FAKE_USER)
             return "something is still mapped";
     return fake_user_access(f->base + f->length + GIB / 2, 0) == 0 ? NULL : "the neighbour is lost";
@@ -292,12 +262,12 @@ static const char *check_fill(void *context)
 
 TEST(fill_range_without_memory_for_a_table_changes_nothing)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         filling_t f = filling_start(i);
         size_t least = i == 0 ? 3 : 4;
 
-        f.base -= table_span();             /* across the border of a PAE directory */
-        f.length = 3 * table_span();
+        f.base -= paging_table_span();             /* across the border of a PAE directory */
+        f.length = 3 * paging_table_span();
         CHECK_EQ(fake_failure_sweep(try_fill, undo_fill, check_fill, &f), least);
         CHECK_EQ(pagetable_map(f.space, f.base + f.length + GIB / 2, f.page, USER_RW), 0);
         switch_pagetable(f.space);
@@ -343,26 +313,26 @@ static const char *nothing_is_mapped(void *context)
 
 TEST(kernel_range_is_in_every_space)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         kernel_range_t range = { .paddr = 0xfd000000 };
         page_t space;
 
-        start(i);
+        paging_start(i);
         space = create_pagetable();
         range.vaddr = KSPACE_BASE + 0x3000000 + 5 * PAGE_SIZE;
-        range.length = 2 * table_span();
+        range.length = 2 * paging_table_span();
         CHECK_EQ(virtual_map_kernel_range(range.vaddr, range.paddr, 0, KERNEL_RW), 0);
         CHECK_OK(nothing_is_mapped(&range));
         CHECK_EQ(map_range(&range), 0);
         for (size_t at = 0; at < range.length; at += PAGE_SIZE) {
-            second_view_t view = look(space, range.vaddr + at);
+            second_view_t view = paging_look(space, range.vaddr + at);
 
             CHECK(view.present && view.write && !view.user && !view.global && !view.large);
             CHECK_EQ(view.frame, range.paddr + at);
             CHECK_EQ(view.execute, !second_reader.nxe);
         }
-        CHECK(!look(space, range.vaddr - PAGE_SIZE).present);
-        CHECK(!look(space, range.vaddr + range.length).present);
+        CHECK(!paging_look(space, range.vaddr - PAGE_SIZE).present);
+        CHECK(!paging_look(space, range.vaddr + range.length).present);
         CHECK_OK(pagetable_check());
         unmap_range(&range);
         delete_pagetable(space);
@@ -373,11 +343,11 @@ TEST(kernel_range_is_in_every_space)
 /* Something is in the way, at each place in turn: it stays, and nothing else does. */
 TEST(kernel_range_is_all_or_nothing)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         kernel_range_t range = { .paddr = 0xfd000000, .length = 6 * PAGE_SIZE };
 
-        start(i);
-        range.vaddr = KSPACE_BASE + 0x3000000 + table_span() - 3 * PAGE_SIZE;
+        paging_start(i);
+        range.vaddr = KSPACE_BASE + 0x3000000 + paging_table_span() - 3 * PAGE_SIZE;
         for (size_t at = 0; at < range.length; at += PAGE_SIZE) {
             CHECK_EQ(virtual_map_kernel(range.vaddr + at, 0xfee00000, KERNEL_RW), 0);
             CHECK_EQ(map_range(&range), -EEXIST);
@@ -393,12 +363,12 @@ TEST(kernel_range_is_all_or_nothing)
 /* Tables of the kernel's part stay once they are made; what is mapped does not. */
 TEST(kernel_range_without_memory_for_a_table)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         kernel_range_t range = { .paddr = 0xfd000000 };
 
-        start(i);
+        paging_start(i);
         range.vaddr = KSPACE_BASE + 0x3000000 + 7 * PAGE_SIZE;
-        range.length = 2 * table_span();
+        range.length = 2 * paging_table_span();
         CHECK(fake_failure_sweep(map_range, unmap_range, nothing_is_mapped, &range) >= 1);
         fake_machine_stop();
     }

@@ -4,29 +4,17 @@
  */
 #include <kernel/layout.h>
 #include <kernel/linear.h>
-#include <kernel/physical.h>
-#include <kernel/virtual.h>
-#include <host_test.h>
-#include <fake_machine.h>
+#include <paging.h>
 
 #include <string.h>
-
-#define USER_RW   (ACCESS_USER | ACCESS_WRITE | ACCESS_NOEXEC)
-#define KERNEL_RW (ACCESS_WRITE | ACCESS_NOEXEC)
 
 #define PRESENT 0x1u
 #define WRITE   0x2u
 #define USER    0x4u
 
-static const char *const formats[] = { "2level", "pae", "long" };
-enum { FORMATS = 3, TWO_LEVEL = 0 };
+enum { TWO_LEVEL = 0 };
 
 #define CHECK_FINDS(sentence) CHECK_STR(pagetable_check(), sentence)
-
-static size_t table_span(void)
-{
-    return fake_mode() == SECOND_2LEVEL ? 4 * MIB : 2 * MIB;
-}
 
 /* A machine with a space that has a page at 1 GiB and one a table further. */
 static struct {
@@ -36,11 +24,11 @@ static struct {
 
 static void start(size_t format)
 {
-    fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = formats[format] });
+    fake_machine_start(&(fake_config_t){ .level = FAKE_PAGING, .format = paging_formats[format] });
     scene.space = create_pagetable();
     scene.page = page_new(OWNER_KERNEL);
     CHECK_EQ(pagetable_map(scene.space, GIB, scene.page, USER_RW), 0);
-    CHECK_EQ(pagetable_map(scene.space, GIB + table_span(), scene.page, USER_RW), 0);
+    CHECK_EQ(pagetable_map(scene.space, GIB + paging_table_span(), scene.page, USER_RW), 0);
     CHECK_EQ(virtual_map_kernel(KSPACE_BASE, scene.page, KERNEL_RW), 0);
     CHECK_OK(pagetable_check());
 }
@@ -50,7 +38,7 @@ static void stop(void)
     CHECK_OK(pagetable_check());
     CHECK_EQ(virtual_unmap_kernel(KSPACE_BASE), scene.page);
     CHECK_EQ(pagetable_unmap(scene.space, GIB), scene.page);
-    CHECK_EQ(pagetable_unmap(scene.space, GIB + table_span()), scene.page);
+    CHECK_EQ(pagetable_unmap(scene.space, GIB + paging_table_span()), scene.page);
     page_release(scene.page);
     delete_pagetable(scene.space);
     fake_machine_stop();
@@ -105,7 +93,7 @@ static void finds(uint8_t *place, uint32_t mask, const char *sentence)
 
 TEST(virtual_check_windows)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t table;
         size_t shown;
 
@@ -123,7 +111,7 @@ TEST(virtual_check_windows)
 /* A slot whose kernel table is gone: the processor goes on with what it has cached. */
 TEST(virtual_check_covers_every_slot)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         start(i);
         finds(place_of(kernel_pagetable(), DIRECTORY_WINDOW_BASE, 1), PRESENT,
               "a taken slot of the table window is not covered");
@@ -133,7 +121,7 @@ TEST(virtual_check_covers_every_slot)
 
 TEST(virtual_check_frames_of_tables)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         frame_t *frame;
 
         start(i);
@@ -163,7 +151,7 @@ TEST(virtual_check_what_is_no_table)
 {
     static const char sentence[] = "an entry leads to a page that is no table";
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         uint8_t *entry;
 
         start(i);
@@ -183,15 +171,15 @@ TEST(virtual_check_table_in_two_places)
 {
     static const char sentence[] = "a table hangs in two places";
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         page_t other;
         uint8_t *entry;
 
         start(i);
         entry = place_of(scene.space, GIB, 1);
-        finds(place_of(scene.space, GIB + table_span(), 1),
+        finds(place_of(scene.space, GIB + paging_table_span(), 1),
               (uint32_t)(table_of(scene.space, GIB) ^
-                         table_of(scene.space, GIB + table_span())), sentence);
+                         table_of(scene.space, GIB + paging_table_span())), sentence);
         other = create_pagetable();
         CHECK_EQ(pagetable_map(other, GIB, scene.page, USER_RW), 0);
         finds(place_of(other, GIB, 1), word_at(entry) ^ word_at(place_of(other, GIB, 1)),
@@ -211,7 +199,7 @@ TEST(virtual_check_table_in_two_places)
 /* An entry is lost, and the counts with it. */
 TEST(virtual_check_table_that_hangs_nowhere)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         second_view_t view;
         uint8_t *entry;
         uint32_t word;
@@ -243,7 +231,7 @@ TEST(virtual_check_rights_of_upper_levels)
 {
     static const char sentence[] = "an entry that leads to a table grants too much or too little";
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         start(i);
         finds(place_of(scene.space, GIB, 1), WRITE, sentence);
         finds(place_of(scene.space, GIB, 1), USER, sentence);
@@ -261,7 +249,7 @@ TEST(virtual_check_rights_of_upper_levels)
 
 TEST(virtual_check_kernel_pages)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         uint8_t *entry;
 
         start(i);
@@ -284,7 +272,7 @@ TEST(virtual_check_text_and_constants)
         FAKE_IMAGE_DATA - PAGE_SIZE,
     };
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         start(i);
         for (size_t k = 0; k < ARRAY_LENGTH(pages); k++) {
             size_t elsewhere = KSPACE_BASE + PAGE_SIZE;
@@ -306,7 +294,7 @@ TEST(virtual_check_text_and_constants)
 
 TEST(virtual_check_kernel_table_has_no_user_part)
 {
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         start(i);
         finds(place_of(kernel_pagetable(), 2 * GIB, 0), PAGE_SIZE,
               "the kernel's own table has a user part");
@@ -322,7 +310,7 @@ TEST(virtual_check_spaces_have_the_kernel_part)
     static const char lacks[] = "a space lacks a table of the kernel's part";
     static const char other[] = "a space has another table in the kernel's part";
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         /* The highest level at which the entry is the kernel's alone: in PAE and in
          * long mode the level above the tables is shared itself. */
         size_t above = i == TWO_LEVEL ? 1 : 2;
@@ -350,10 +338,10 @@ TEST(virtual_check_linear_space)
 {
     static const size_t pages[] = { 0x600000, 0x700000 };
 
-    for (size_t i = 0; i < FORMATS; i++) {
+    for (size_t i = 0; i < PAGING_FORMATS; i++) {
         for (size_t k = 0; k < 2; k++) {                /* large pages, small pages */
             fake_machine_start(&(fake_config_t){
-                .level = FAKE_PAGING, .format = formats[i],
+                .level = FAKE_PAGING, .format = paging_formats[i],
                 .region = (const boot_region_t []){ { 0, 0x9f000, BOOT_RAM },
                                                     { 0x100000, 0x800000, BOOT_RAM },
                                                     { 0x480000, 0x481000, BOOT_NVS },

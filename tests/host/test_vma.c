@@ -3,7 +3,7 @@
  */
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
-#include <space_model.h>
+#include <space.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,20 +29,28 @@ static const flags_case_t flags_cases[] = {
     { VMA_ANON | VMA_READ, false, 0, 0, false, VMA_ANON | VMA_READ | VMA_CAN_READ },
     { VMA_ANON | VMA_EXEC, false, 0, 0, false, VMA_ANON | VMA_EXEC | VMA_CAN_EXEC },
     { VMA_ANON | VMA_WRITE, false, 0, 0, false,
-      VMA_ANON | VMA_WRITE | VMA_CAN_WRITE | VMA_COPY_ON_WRITE },
+      VMA_ANON | VMA_WRITE | VMA_CAN_WRITE | VMA_COPY_ON_WRITE | VMA_ACCOUNTED },
     { VMA_ANON | VMA_CAN_WRITE, false, 0, 0, false,
       VMA_ANON | VMA_CAN_WRITE | VMA_COPY_ON_WRITE },
     { VMA_ANON | VMA_COPY_ON_WRITE, false, 0, 0, false,
       VMA_ANON | VMA_CAN_WRITE | VMA_COPY_ON_WRITE },
     /* Flags of the call leave no trace. */
     { VMA_ANON | VMA_FIXED | VMA_RESOLVE, false, 0, 0, false, VMA_ANON },
-    { VMA_HEAP | VMA_RW, false, 0, 0, false, VMA_HEAP | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE },
+    { VMA_HEAP | VMA_RW, false, 0, 0, false,
+      VMA_HEAP | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE | VMA_ACCOUNTED },
     { VMA_STACK | VMA_RW | VMA_EXEC, false, 0, 0, false,
-      VMA_STACK | VMA_RIGHTS | VMA_CAPABILITIES | VMA_COPY_ON_WRITE },
+      VMA_STACK | VMA_RIGHTS | VMA_CAPABILITIES | VMA_COPY_ON_WRITE | VMA_ACCOUNTED |
+      VMA_GROWS_DOWN },
+    /* Without a reserve, nothing is charged; an anonymous area may grow down too. */
+    { VMA_ANON | VMA_RW | VMA_NO_RESERVE, false, 0, 0, false,
+      VMA_ANON | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE | VMA_NO_RESERVE },
+    { VMA_ANON | VMA_READ | VMA_GROWS_DOWN, false, 0, 0, false,
+      VMA_ANON | VMA_READ | VMA_CAN_READ | VMA_GROWS_DOWN },
     { VMA_FILE | VMA_READ, true, 4096, 5000, false, VMA_FILE | VMA_READ | VMA_CAN_READ },
     { VMA_FILE | VMA_SHARED | VMA_READ, true, 0, 0, false,
       VMA_FILE | VMA_SHARED | VMA_READ | VMA_CAN_READ },
-    { VMA_FILE | VMA_RW, true, 0, 0, false, VMA_FILE | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE },
+    { VMA_FILE | VMA_RW, true, 0, 0, false,
+      VMA_FILE | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE | VMA_ACCOUNTED },
     { VMA_PHYS | VMA_RW | VMA_UNCACHED, false, 0xb8000, 0, false,
       VMA_PHYS | VMA_RW | VMA_UNCACHED | CAN_RW | VMA_SHARED },
     { VMA_PHYS | VMA_READ, false, 0xb8000, 0, true,
@@ -52,10 +60,12 @@ static const flags_case_t flags_cases[] = {
     /* No kind, two kinds, unknown flags, states that only we set. */
     { VMA_READ, false, 0, 0, false, -EINVAL },
     { VMA_ANON | VMA_HEAP | VMA_RW, false, 0, 0, false, -EINVAL },
-    { VMA_ANON | 0x00080000, false, 0, 0, false, -EINVAL },
+    { VMA_ANON | 0x04000000, false, 0, 0, false, -EINVAL },
     { VMA_ANON | (int)0x80000000, false, 0, 0, false, -EINVAL },
     { VMA_ANON | VMA_DEAD, false, 0, 0, false, -EINVAL },
     { VMA_ANON | VMA_LOCKED, false, 0, 0, false, -EINVAL },
+    { VMA_ANON | VMA_RW | VMA_ACCOUNTED, false, 0, 0, false, -EINVAL },
+    { VMA_ANON | VMA_RW | VMA_DONT_FORK, false, 0, 0, false, -EINVAL },
 
     /* The rules of each kind. Shared anonymous memory is a file's. */
     { VMA_ANON | VMA_SHARED | VMA_RW, false, 0, 0, false, -EINVAL },
@@ -66,6 +76,9 @@ static const flags_case_t flags_cases[] = {
     { VMA_ANON, false, 0, 0, true, -EINVAL },
     { VMA_HEAP | VMA_READ, false, 0, 0, false, -EINVAL },
     { VMA_HEAP | VMA_RW | VMA_SHARED, false, 0, 0, false, -EINVAL },
+    { VMA_HEAP | VMA_RW | VMA_GROWS_DOWN, false, 0, 0, false, -EINVAL },
+    { VMA_FILE | VMA_READ | VMA_GROWS_DOWN, true, 0, 0, false, -EINVAL },
+    { VMA_PHYS | VMA_READ | VMA_GROWS_DOWN, false, 0xb8000, 0, false, -EINVAL },
     { VMA_HEAP | VMA_RW, true, 0, 0, false, -EINVAL },
     { VMA_STACK | VMA_WRITE, false, 0, 0, false, -EINVAL },
     { VMA_STACK | VMA_RW | VMA_SHARED, false, 0, 0, false, -EINVAL },
@@ -117,7 +130,8 @@ TEST(vma_flags_of_memory_that_is_shared)
         { VMA_FILE | VMA_SHARED | VMA_RW, 100, -EINVAL },
         { VMA_FILE | VMA_SHARED | VMA_READ, 100, -EINVAL },
         { VMA_FILE | VMA_SHARED | VMA_RW | VMA_COPY_ON_WRITE, 0, -EINVAL },
-        { VMA_FILE | VMA_RW, 100, VMA_FILE | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE },
+        { VMA_FILE | VMA_RW, 100,
+          VMA_FILE | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE | VMA_ACCOUNTED },
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
@@ -403,6 +417,7 @@ TEST(vma_60000_areas)
     kheap_stat_t before;
     kheap_stat_t after;
 
+    commit.mode = COMMIT_ALWAYS;        /* the machine has less than what is promised */
     kheap_stat(&kernel_heap, &before);
     for (size_t i = 0; i < COUNT; i++)
         CHECK_EQ(space_map(ms, 0, PAGE_SIZE, rights_of(i)), USER_BASE + PAGES(i));

@@ -16,7 +16,6 @@ int main(int argc, char **argv)
     show("rt_sigaction", call(174, 11, 0, 0, 8));
     show("rt_sigprocmask", call(175, 0, 0, 0, 8));
     show("rseq", call(386, 0, 0, 0, 0));
-    show("MAP_GROWSDOWN", map_at(0, PAGE, PROT_RW, MAP_ANON_PRIVATE | 0x100, -1, 0));
     show("MADV_DONTNEED", call(SYS_madvise, memory, PAGE, 4));
     show("a file to write", call(SYS_open, "/proc/meminfo", 2));
     show("a new file", call(SYS_open, "/new", 0101, 0600));
