@@ -2,6 +2,7 @@
  * Pages of files in memory: for each file one word a page, up to the highest page that
  * was asked for so far. The cache itself holds one reference on each frame.
  */
+#include <kernel/commit.h>
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/mmu.h>
@@ -81,19 +82,45 @@ static void free_slots(inode_t *ino)
     ino->page_slots = 0;
 }
 
-/* What is to be in a new page of a file that is somewhere else. */
-static int read_in(inode_t *ino, size_t index, page_t page)
+/* A page of zeroes for a file that is nowhere else, charged. => PAGE_NONE */
+static page_t new_zeroes(const inode_t *ino)
 {
-    int err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
+    page_t fresh;
 
+    if (ino->reserved == 0 && commit_charge(1) != 0)
+        return PAGE_NONE;
+    fresh = page_new(OWNER_CACHE);
+    if (UNLIKELY(fresh == PAGE_NONE)) {
+        if (ino->reserved == 0)
+            commit_return(1);
+        return PAGE_NONE;
+    }
+    mmu_clear_page(fresh);
+    memory_pages++;
+    return fresh;
+}
+
+/* A page that is read from where the file is. => 0, -ENOMEM, or why it cannot be read */
+static int new_copy(inode_t *ino, size_t index, page_t *page)
+{
+    page_t fresh = page_new(OWNER_CACHE);
+    int err;
+
+    if (fresh == PAGE_NONE)
+        return -ENOMEM;
+    err = ino->ops->read_page(ino, index, mmu_temporary_map(0, fresh));
     mmu_temporary_unmap(0);
+    if (err != 0)
+        page_release(fresh);
+    else
+        *page = fresh;
     return err;
 }
 
 /* pagecache_get for a page that is not in memory. */
 static int make_page(inode_t *ino, size_t index, page_t *page)
 {
-    page_t fresh;
+    page_t fresh = PAGE_NONE;
     int err = 0;
 
     if (index >= pages_of(ino))
@@ -102,19 +129,12 @@ static int make_page(inode_t *ino, size_t index, page_t *page)
         err = make_slots(ino, index);
     if (UNLIKELY(err != 0))
         return err;
-    fresh = page_new(OWNER_CACHE);
-    if (UNLIKELY(fresh == PAGE_NONE))
-        return -ENOMEM;
-    if (inode_is_memory(ino)) {
-        mmu_clear_page(fresh);
-        memory_pages++;
-    } else {
-        err = read_in(ino, index, fresh);
-        if (err != 0) {
-            page_release(fresh);
-            return err;
-        }
-    }
+    if (!inode_is_memory(ino))
+        err = new_copy(ino, index, &fresh);
+    else if ((fresh = new_zeroes(ino)) == PAGE_NONE)
+        err = -ENOMEM;
+    if (UNLIKELY(err != 0))
+        return err;
     ino->pages[index] = fresh;
     physical_frame(fresh)->count++;     /* the caller's beside ours: 2, of a frame in use */
     *page = fresh;
@@ -183,8 +203,11 @@ void pagecache_cut(inode_t *ino, size_t index)
         ino->pages[i] = PAGE_NONE;
         count++;
     }
-    if (inode_is_memory(ino))
+    if (inode_is_memory(ino)) {
         memory_pages -= count;
+        if (ino->reserved == 0)
+            commit_return(count);
+    }
     if (index == 0)
         free_slots(ino);
 }

@@ -6,6 +6,7 @@
  *      | a page   | (a hole) | a page   | last |???|    ???: whatever a mapping wrote
  *      +----------+----------+----------+------|---+
  */
+#include <kernel/commit.h>
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/memory.h>
@@ -16,23 +17,30 @@
 
 static void release(inode_t *ino)
 {
+    commit_return(ino->reserved);
     kfree(ino);
 }
 
 static const inode_ops_t shmem_ops = { .release = release };
 
-inode_t *shmem_create(off_t length)
+inode_t *shmem_create(off_t length, size_t reserved)
 {
-    inode_t *ino = kmalloc(sizeof *ino);
+    inode_t *ino;
 
-    if (ino == NULL)
+    if (commit_charge(reserved) != 0)
         return NULL;
+    ino = kmalloc(sizeof *ino);
+    if (ino == NULL) {
+        commit_return(reserved);
+        return NULL;
+    }
     /* The name is the one that Linux shows for such memory. */
     *ino = (inode_t){
         .ops = &shmem_ops,
         .name = "/dev/zero (deleted)",
         .length = length,
         .users = 1,
+        .reserved = reserved,
     };
     return ino;
 }

@@ -29,6 +29,8 @@ struct inode {
     const char *name;           /* (c) for mspace_display */
     off_t length;               /* (k) bytes */
     size_t users;               /* (k) references */
+    size_t reserved;            /* (c) of memory: pages that are charged as long as it lives
+                                 * (commit.h); 0: each page that is there is charged */
     page_t *pages;              /* (k) pagecache.c: one word a page, or NULL */
     size_t page_slots;          /* (k) how many words `pages` has */
     inode_t *next_cached;       /* (k) pagecache.c: the next file with `pages` */

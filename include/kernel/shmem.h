@@ -26,10 +26,12 @@
 /*
  * A file of zeroes without a name: shared anonymous memory.
  *
- * => one reference, the caller's; NULL: no memory
+ * => reserved: pages that are charged at once (commit.h), all of them for a program that
+ *    wants to be sure; 0: as of files in /tmp, each page when it comes, and it may not
+ * => one reference, the caller's; NULL: no memory, or the charge is refused
  * => O(1): pages and the table of them come as they are used
  */
-inode_t *shmem_create(off_t length);
+inode_t *shmem_create(off_t length, size_t reserved);
 
 /* => bytes read, 0 at the end; cannot fail, takes no memory; offset >= 0 */
 size_t shmem_read(inode_t *ino, off_t offset, void *buffer, size_t length);

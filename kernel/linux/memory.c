@@ -1,6 +1,7 @@
 /*
  * brk, mmap, munmap, mprotect, madvise: Linux's rules in front of mspace_*.
  */
+#include <kernel/commit.h>
 #include <kernel/memory.h>
 #include <kernel/shmem.h>
 #include "linux.h"
@@ -227,9 +228,12 @@ static int32_t map(const request_t *request, int32_t flags)
 /* Shared memory of its own: a file that lives as long as it is mapped. */
 static int32_t map_shared_zeroes(request_t *request, int32_t flags)
 {
+    size_t pages = request->length >> PAGE_SHIFT;
     int32_t result;
 
-    request->ino = shmem_create((off_t)request->length);
+    if ((request->flags & MAP_NORESERVE) != 0 && commit.mode != COMMIT_STRICT)
+        pages = 0;
+    request->ino = shmem_create((off_t)request->length, pages);
     if (request->ino == NULL)
         return -ENOMEM;
     result = map(request, flags);

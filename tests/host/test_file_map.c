@@ -52,7 +52,7 @@ TEST(shared_rows_of_the_table)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 64);
-        inode_t *ino = shmem_create(PAGES(4));
+        inode_t *ino = shmem_create(PAGES(4), 0);
         mmu_entry_t entry;
 
         map(ms, AT(2), 4, ino, 0, SHARED_RW);
@@ -91,7 +91,7 @@ TEST(shared_by_two_spaces)
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 0);
         mspace_t *other = mspace_create();
-        inode_t *ino = shmem_create(PAGES(4));
+        inode_t *ino = shmem_create(PAGES(4), 0);
         page_t page;
 
         map(ms, AT(2), 4, ino, 0, SHARED_RW);
@@ -127,7 +127,7 @@ TEST(shared_by_two_spaces)
 TEST(shared_rules)
 {
     mspace_t *ms = space_start("2level", 64);
-    inode_t *ino = shmem_create(PAGES(4));
+    inode_t *ino = shmem_create(PAGES(4), 0);
     test_file_t file;
 
     test_file_init(&file, "file", PAGES(4));
@@ -157,7 +157,7 @@ TEST(shared_rules)
 TEST(shared_with_all_references_given)
 {
     mspace_t *ms = space_start("pae", 64);
-    inode_t *ino = shmem_create(PAGES(2));
+    inode_t *ino = shmem_create(PAGES(2), 0);
     frame_t *frame;
     page_t page;
 
@@ -189,7 +189,7 @@ TEST(shared_with_all_references_given)
 TEST(check_of_a_file_page_in_a_private_area)
 {
     mspace_t *ms = space_start("pae", 64);
-    inode_t *ino = shmem_create(PAGES(2));
+    inode_t *ino = shmem_create(PAGES(2), 0);
     mmu_place_t place;
 
     map(ms, AT(2), 2, ino, 0, FILE_RW);
@@ -209,7 +209,7 @@ TEST(truncation_leaves_all_spaces)
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 0);
         mspace_t *other = mspace_create();
-        inode_t *ino = shmem_create(PAGES(8));
+        inode_t *ino = shmem_create(PAGES(8), 0);
         uint8_t byte;
 
         map(ms, AT(0), 8, ino, 0, SHARED_RW);
@@ -262,7 +262,7 @@ TEST(truncation_leaves_all_spaces)
 TEST(truncation_and_limits)
 {
     mspace_t *ms = space_start("2level", 64);
-    inode_t *ino = shmem_create(PAGES(8));
+    inode_t *ino = shmem_create(PAGES(8), 0);
 
     CHECK(mspace_map(ms, AT(0), PAGES(6), ino, (off_t)PAGES(1), (off_t)PAGES(2) + 10, FILE_RW));
     CHECK(mspace_map(ms, AT(10), PAGES(4), ino, 0, 0, FILE_RW));
@@ -295,7 +295,7 @@ TEST(truncation_and_limits)
 TEST(limit_of_a_file_that_is_written_to)
 {
     mspace_t *ms = space_start("pae", 64);
-    inode_t *ino = shmem_create(0);
+    inode_t *ino = shmem_create(0, 0);
 
     CHECK_EQ(shmem_write(ino, 0, "abcdefgh", 8), 8);
     CHECK(mspace_map(ms, AT(0), PAGES(1), ino, 0, 8, FILE_RO));
@@ -482,7 +482,7 @@ TEST(shared_faults_without_memory)
 {
     FOR_EACH_FORMAT(format) {
         mspace_t *ms = space_start(*format, 64);
-        sweep_t sweep = { ms, shmem_create(PAGES(40)), false };
+        sweep_t sweep = { ms, shmem_create(PAGES(40), 0), false };
 
         kMMU.fault_around = FAULT_AROUND;
         CHECK_EQ(shmem_write(sweep.ino, 0, "a", 1), 1);

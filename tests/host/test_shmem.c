@@ -2,6 +2,7 @@
  * Files that are nowhere but in memory: their bytes beside a plain array, their
  * length, and what happens when memory is refused.
  */
+#include <kernel/commit.h>
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/pagecache.h>
@@ -36,7 +37,7 @@ TEST(shmem_of_zeroes_takes_no_frame)
     inode_t *ino;
 
     start();
-    ino = shmem_create(PAGES(3) + 5);
+    ino = shmem_create(PAGES(3) + 5, 0);
     CHECK(ino != NULL && inode_is_memory(ino));
     memset(buffer, 1, sizeof(buffer));
     CHECK_EQ(shmem_read(ino, 100, buffer, sizeof(buffer)), sizeof(buffer));
@@ -56,7 +57,7 @@ TEST(shmem_pages_stay_while_the_file_lives)
     inode_t *ino;
 
     start();
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     CHECK_EQ(shmem_write(ino, PAGES(2) + 7, "abc", 3), 3);
     CHECK_EQ(ino->length, PAGES(2) + 10);
     CHECK_EQ(cache_frames(), 1);
@@ -82,7 +83,7 @@ TEST(shmem_write_over_pages)
     start();
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 7 + 1);
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     CHECK_EQ(shmem_write(ino, 4000, bytes, sizeof(bytes)), sizeof(bytes));
     CHECK_EQ(ino->length, 4000 + sizeof(bytes));
     CHECK_EQ(cache_frames(), 4);
@@ -102,7 +103,7 @@ TEST(shmem_growth_clears_the_tail)
 
     start();
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        inode_t *ino = shmem_create(0);
+        inode_t *ino = shmem_create(0, 0);
         off_t old = 100;
         page_t page;
 
@@ -129,7 +130,7 @@ TEST(shmem_lengths)
     inode_t *ino;
 
     start();
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     CHECK_EQ(shmem_set_length(ino, SHMEM_LENGTH_MAX), 0);
     CHECK_EQ(shmem_set_length(ino, SHMEM_LENGTH_MAX + 1), -EFBIG);
     CHECK_EQ(ino->length, SHMEM_LENGTH_MAX);
@@ -159,7 +160,7 @@ TEST(shmem_sparse_and_growing)
     size_t slots = 0;
 
     start();
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     CHECK_EQ(shmem_write(ino, 64 * (off_t)MIB, "s", 1), 1);
     CHECK_EQ(cache_frames(), 1);
     CHECK_EQ(ino->page_slots, 64 * MIB / PAGE_SIZE + 1);
@@ -185,8 +186,8 @@ TEST(shmem_takes_half_of_the_memory)
 
     start();
     half = physical_figures()->total / 2;
-    ino = shmem_create(0);
-    other = shmem_create(PAGES(1));
+    ino = shmem_create(0, 0);
+    other = shmem_create(PAGES(1), 0);
     for (size_t i = 0; i < half; i++)
         CHECK_EQ(shmem_write(ino, (off_t)PAGES(i), "a", 1), 1);
     CHECK_EQ(shmem_write(ino, (off_t)PAGES(half), "a", 1), -ENOSPC);
@@ -199,6 +200,50 @@ TEST(shmem_takes_half_of_the_memory)
     CHECK_EQ(shmem_write(other, 0, "a", 1), 1);
     inode_release(ino);
     inode_release(other);
+    fake_machine_stop();
+}
+
+/* Strict mode: what is reserved can always be had, the rest only while there is some. */
+TEST(shmem_is_charged)
+{
+    inode_t *sure;
+    inode_t *other;
+    size_t left;
+
+    start();
+    CHECK_EQ(commit_set("strict"), 0);
+    sure = shmem_create(PAGES(8), 8);
+    other = shmem_create(PAGES(8), 0);
+    CHECK_EQ(commit.charged, 8);
+    CHECK_EQ(shmem_write(other, 0, "a", 1), 1);
+    CHECK_EQ(shmem_write(other, PAGE_SIZE, "a", 1), 1);
+    CHECK_EQ(shmem_write(sure, 0, "a", 1), 1);
+    CHECK_EQ(commit.charged, 10);
+    CHECK_EQ(shmem_set_length(other, PAGE_SIZE), 0);
+    CHECK_EQ(shmem_set_length(sure, 0), 0);
+    CHECK_EQ(shmem_set_length(sure, PAGES(8)), 0);
+    CHECK_EQ(commit.charged, 9);
+    left = commit_limit() - commit.charged;
+    CHECK_EQ(commit_charge(left), 0);
+    CHECK(shmem_create(PAGES(1), 1) == NULL);
+    CHECK_EQ(shmem_write(other, PAGE_SIZE, "a", 1), -ENOSPC);
+    CHECK_EQ(other->length, PAGE_SIZE);
+    CHECK_EQ(shmem_write(other, 0, "b", 1), 1);
+    CHECK_EQ(shmem_write(sure, PAGE_SIZE, "a", 1), 1);
+    CHECK_EQ(commit.charged, commit_limit());
+    commit_return(left);
+    physical_fail_after(1);
+    CHECK_EQ(shmem_write(other, PAGE_SIZE, "a", 1), -ENOSPC);
+    physical_fail_after(0);
+    CHECK_EQ(commit.charged, 9);
+    space_starve_heap(0, sizeof(inode_t));
+    CHECK(shmem_create(PAGES(4), 4) == NULL);
+    space_feed_heap();
+    CHECK_EQ(commit.charged, 9);
+    inode_release(sure);
+    inode_release(other);
+    CHECK_EQ(commit.charged, 0);
+    CHECK_EQ(commit_set("heuristic"), 0);
     fake_machine_stop();
 }
 
@@ -225,7 +270,7 @@ TEST(shmem_random)
 
     start();
     memset(model, 0, sizeof(model));
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     for (size_t step = test_steps(2000); step > 0; step--) {
         off_t at = (off_t)test_random_below(LENGTH);
         size_t count = 1 + test_random_below(LENGTH - (size_t)at);
@@ -290,18 +335,18 @@ TEST(shmem_write_without_memory)
     uint8_t byte = 1;
 
     start();
-    ino = shmem_create(PAGE_SIZE + 20);
+    ino = shmem_create(PAGE_SIZE + 20, 0);
     CHECK_EQ(shmem_write(ino, 0, &byte, 1), 1);
     CHECK_EQ(shmem_write(ino, PAGE_SIZE, &byte, 1), 1);
     CHECK_EQ(fake_failure_sweep(attempt_write, undo_write, NULL, ino), 3);
     CHECK_EQ(byte_of(ino, 0), 1);
     inode_release(ino);
 
-    ino = shmem_create(0);
+    ino = shmem_create(0, 0);
     space_starve_heap(0, sizeof(page_t));
     CHECK_EQ(shmem_write(ino, 5, &byte, 1), -ENOSPC);       /* no table */
     CHECK_EQ(ino->length, 0);
-    CHECK(shmem_create(PAGE_SIZE) == NULL);
+    CHECK(shmem_create(PAGE_SIZE, 0) == NULL);
     space_feed_heap();
     CHECK_EQ(shmem_write(ino, 5, &byte, 1), 1);
     inode_release(ino);
