@@ -4,6 +4,7 @@
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/memory.h>
+#include <kernel/pagecache.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/proc.h>
@@ -71,6 +72,7 @@ static void write_meminfo(text_t *text)
         { "MemAvailable:", info->free + ramfs_droppable() },
         { "Buffers:", 0 },
         { "Cached:", info->owner[OWNER_CACHE] },
+        { "Shmem:", pagecache_memory_pages() },
         { "SwapTotal:", 0 },
         { "SwapFree:", 0 },
         { "AnonPages:", info->owner[OWNER_ANON] },
