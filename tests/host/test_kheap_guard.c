@@ -629,7 +629,8 @@ TEST(kheap_guard_realloc_of_no_buffer)
 
     new_heap(SLOTS, 1, 17);
     CHECK(kheap_realloc(&heap, foreign + 16, 10) == NULL);
-    CHECK_MISUSE("not in the heap");
+    CHECK_MISUSE("krealloc(");
+    CHECK(strstr(host_misuse_last(), "not in the heap") != NULL);
     CHECK_EQ(guard.used, 0);
     kheap_free(&heap, foreign + 16);
     CHECK_MISUSE("not in the heap");
@@ -810,6 +811,7 @@ TEST(guard_serves_full_heaps_for_their_callers)
     kheap_full_free(&heap, in, site);
     CHECK(kheap_full_realloc(&heap, out, 100, 0x4444) == NULL);
     CHECK_EQ(host_misuse_count(), 2);
+    CHECK(strstr(host_misuse_last(), "krealloc(") == host_misuse_last());
     CHECK(strstr(host_misuse_last(), "the call: the call at 0x4444") != NULL);
     CHECK_OK(kheap_check(&heap));
     CHECK_EQ(guard.used, 0);
