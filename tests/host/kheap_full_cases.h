@@ -49,10 +49,14 @@ static size_t *header_of(void *buffer)
     return (size_t *)buffer - 4;
 }
 
+static size_t *registry_of(void *buffer)
+{
+    return header_of(buffer) - 1 - (KHEAP_GRANULE > 4 * WORD ? KHEAP_GRANULE / WORD - 4 : 0);
+}
+
 static size_t full_length_of(void *buffer)
 {
-    return *(header_of(buffer) - 1 - (KHEAP_GRANULE > 4 * WORD ? KHEAP_GRANULE / WORD - 4 : 0))
-         & (KHEAP_LARGEST | PAGE_MASK) & ~(size_t)15;
+    return *registry_of(buffer) & (KHEAP_LARGEST | PAGE_MASK) & ~(size_t)15;
 }
 
 /* The last report begins with `start` and has these words; it is the count-th. */
@@ -563,6 +567,53 @@ TEST(kheap_full_merges_only_into_sound_trees)
     CHECK_EQ(stat_of().cached_count, 1);
     large->by_length.slot = kept;
     CHECK_EQ(kheap_flush(&heap), full_length_of(other));
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(stat_of().misuse_count, 1);
+}
+
+/* A buffer whose superbuffer has so many bytes. */
+static char *full_of_length(size_t length)
+{
+    char *longer = full_of(length);
+    size_t more = full_length_of(longer) - length;
+
+    kheap_free(&heap, longer);
+    kheap_flush(&heap);
+    char *buffer = full_of(length - more);
+    CHECK_EQ(full_length_of(buffer), length);
+    return buffer;
+}
+
+/*
+ * Two gaps merge, and the first takes the leaf of the second with it: that turns to a node
+ * whose links were on nobody's way.
+ */
+TEST(kheap_full_merges_only_what_both_can_be_taken_out)
+{
+    static const size_t multiple[] = { 0, 8, 12, 9 };   /* 0 - 8 - 12, and 9 beside 12 */
+    char *gap[ARRAY_LENGTH(multiple)];
+
+    new_full_heap(LIMIT);
+    gap[0] = full_of_length(512 * KHEAP_GRANULE);
+    char *between = full_of(100);
+    for (size_t i = 1; i < ARRAY_LENGTH(multiple); i++) {
+        gap[i] = full_of_length((512 + multiple[i]) * KHEAP_GRANULE);
+        full_of(10);
+    }
+    free_all(gap, ARRAY_LENGTH(gap));
+    kheap_flush(&heap);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_QUARANTINE_COUNT, 0), 0);
+    kernel_heap_large_gap_t *large = (void *)registry_of(gap[3]);
+    gap_node_t **link = &large->by_length.child[1];
+    CHECK_NOTICES(*link, (gap_node_t *)(heap.end + PAGE_SIZE));
+
+    *link = (gap_node_t *)(heap.end + PAGE_SIZE);
+    kheap_free(&heap, between);
+    check_report(1, "kfree(", " damaged\n");
+    CHECK_EQ(stat_of().cached_count, 0);
+    *link = NULL;
+    CHECK_OK(kheap_check(&heap));
+    kheap_free(&heap, between);
     CHECK_OK(kheap_check(&heap));
     CHECK_EQ(stat_of().misuse_count, 1);
 }
