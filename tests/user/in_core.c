@@ -6,7 +6,7 @@
 
 enum {
     SYS_msync = 144, SYS_mlock = 150, SYS_munlock = 151, SYS_mincore = 218,
-    ASYNC = 1, INVALIDATE = 2, SYNC = 4, EBUSY = 16,
+    ASYNC = 1, INVALIDATE = 2, SYNC = 4,
 };
 
 static char *memory;
