@@ -170,6 +170,22 @@ vma_t *mspace_search_vma(mspace_t *mspace, size_t address);
 typedef void mspace_print_t(void *context, const char *text, size_t length);
 void mspace_describe(mspace_t *mspace, mspace_print_t *print, void *context);
 
+/*
+ * What is in memory, one line a run: pages one behind the other whose entries say the
+ * same but for the frame, and for MMU_ACCESSED and MMU_DIRTY.
+ *
+ *      08048000-0804a000 r-xu shared        2
+ *
+ * => rights as the entry has them ("----": held); private, shared (a file's or an
+ *    object's), zero (the common page of zeroes) or foreign; how many pages
+ * => print runs with mspace->lock held, as above; the kernel's space has no such lines
+ * => O(areas + pages promised / 64 + resident pages)
+ */
+void mspace_describe_pages(mspace_t *mspace, mspace_print_t *print, void *context);
+
+/* The counters as one line, in pages. */
+void mspace_describe_counters(mspace_t *mspace, mspace_print_t *print, void *context);
+
 /* mspace_describe to the log, then the counters. */
 void mspace_display(mspace_t *mspace);
 
@@ -203,6 +219,24 @@ int mspace_set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit);
  * => the space need not be the current one
  */
 int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write);
+
+/*
+ * Copy between the kernel's memory and a program's space, or between two spaces (or
+ * one), whichever is the current one.
+ *
+ * => addresses of programs need not be aligned; any number of areas; a page that is not
+ *    there yet is made present as an access would; areas say what is allowed
+ * => 0 and *done == length, or an error and *done bytes were copied: all of those before
+ *    the first page that cannot be used, on either side. -EFAULT, -ENOMEM, -EIO as
+ *    mspace_resolve
+ * => each byte is read once; ranges of one space that overlap: no order is promised
+ * => to, from of the kernel: not in a program's part, nor in a temporary slot
+ * => no lock held; uses the temporary slots; O(pages * log areas)
+ */
+int mspace_copy_in(mspace_t *mspace, void *to, size_t from, size_t length, size_t *done);
+int mspace_copy_out(mspace_t *mspace, size_t to, const void *from, size_t length, size_t *done);
+int mspace_copy(mspace_t *to_space, size_t to, mspace_t *from_space, size_t from,
+                size_t length, size_t *done);
 
 /*
  * The kernel's view of memory it owns elsewhere: [physical, physical + length)
