@@ -10,8 +10,23 @@
 enum {
     NAME_COLUMN = 49,
     NAME_MAX = 160,
-    LINE_MAX = NAME_COLUMN + NAME_MAX + 32,
+    LINE_MAX = NAME_COLUMN + 4 * NAME_MAX + 32,     /* each character a newline */
 };
+
+/* A program may have made the name: a newline in it ends no line. => its length */
+static int put_name(char *to, const char *name)
+{
+    int length = 0;
+
+    for (; *name != '\0'; name++) {
+        if (*name == '\n')
+            length += format_text(to + length, 5, "\\012");
+        else
+            to[length++] = *name;
+    }
+    to[length] = '\0';
+    return length;
+}
 
 /* => the line's length, with its newline */
 static size_t format_line(const vma_t *vma, char *line)
@@ -28,10 +43,13 @@ static size_t format_line(const vma_t *vma, char *line)
                          (flags & VMA_SHARED) != 0 ? 's' : 'p',
                          (unsigned long long)vma->offset);
     vma->ops->describe(vma, name, sizeof(name));
-    if (name[0] != '\0' || (flags & VMA_DEAD) != 0)
-        length += format_text(line + length, LINE_MAX - (size_t)length, "%*s%s%s",
-                              length < NAME_COLUMN ? NAME_COLUMN - length : 0, "", name,
+    if (name[0] != '\0' || (flags & VMA_DEAD) != 0) {
+        length += format_text(line + length, LINE_MAX - (size_t)length, "%*s",
+                              length < NAME_COLUMN ? NAME_COLUMN - length : 0, "");
+        length += put_name(line + length, name);
+        length += format_text(line + length, LINE_MAX - (size_t)length, "%s",
                               (flags & VMA_DEAD) != 0 ? " (dead)" : "");
+    }
     line[length++] = '\n';
     line[length] = '\0';
     return (size_t)length;
@@ -79,6 +97,7 @@ static void print_run(const run_t *run, mspace_print_t *print, void *context)
     char line[64];
     mmu_entry_t bits = run->bits;
     bool present = (bits & MMU_PRESENT) != 0;
+    bool execute = (bits & MMU_NOEXEC) == 0 || !mmu_can_forbid_execution();
 
     if (run->count == 0)
         return;
@@ -86,7 +105,7 @@ static void print_run(const run_t *run, mspace_print_t *print, void *context)
                              run->base + run->count * PAGE_SIZE,
                              present ? 'r' : '-',
                              present && (bits & MMU_WRITE) != 0 ? 'w' : '-',
-                             present && (bits & MMU_NOEXEC) == 0 ? 'x' : '-',
+                             present && execute ? 'x' : '-',
                              present && (bits & MMU_USER) != 0 ? 'u' : '-',
                              run->kind, run->count);
     print(context, line, (size_t)length);

@@ -176,7 +176,7 @@ void mspace_describe(mspace_t *mspace, mspace_print_t *print, void *context);
  *
  *      08048000-0804a000 r-xu shared        2
  *
- * => rights as the entry has them ("----": held); private, shared (a file's or an
+ * => rights as the processor sees the entry ("----": held); private, shared (a file's or an
  *    object's), zero (the common page of zeroes) or foreign; how many pages
  * => print runs with mspace->lock held, as above; the kernel's space has no such lines
  * => O(areas + pages promised / 64 + resident pages)
