@@ -1,7 +1,5 @@
 /*
  * The files of a task under /proc. One that has ended has no memory any more.
- *
- * There are no peaks (VmPeak, VmHWM): to keep them would cost each unmapping.
  */
 #include <kernel/memory.h>
 #include <kernel/proc.h>
@@ -56,15 +54,21 @@ static promised_t count_promised(const task_t *task)
 
 static void print_memory(proc_text_t *text, const task_t *task)
 {
-    const mspace_t *mspace = task->mspace;
+    mspace_t *mspace = task->mspace;
     promised_t pages = count_promised(task);
+
+    splock_lock(&mspace->lock);
+    mspace_note_peaks(mspace);
+    splock_unlock(&mspace->lock);
     const struct {
         const char *name;
         size_t pages;
     } rows[] = {
+        { "VmPeak:", mspace->v_peak },
         { "VmSize:", mspace->v_size },
         { "VmLck:", pages.locked },
         { "VmPin:", 0 },
+        { "VmHWM:", mspace->resident_peak },
         { "VmRSS:", mspace->p_size + mspace->s_size },
         { "RssAnon:", mspace->p_size },
         { "RssFile:", mspace->s_size },

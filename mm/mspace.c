@@ -274,6 +274,7 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
+    mspace_note_peaks(mspace);
     mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
 }
 

@@ -38,6 +38,8 @@ struct mspace {
     size_t v_size;          /* (m) pages promised by all areas */
     size_t p_size;          /* (m) resident private pages */
     size_t s_size;          /* (m) resident pages of files and shared objects */
+    size_t v_peak;          /* (m) the most that v_size and, below, p_size + s_size were */
+    size_t resident_peak;   /* (m) before they last fell: see mspace_note_peaks */
     size_t charged;         /* (m) pages charged (commit.h) */
     mspace_limits_t limits; /* (m) */
     size_t phys_pg_count;   /* (m) frames in use for this space, page tables included */
@@ -333,6 +335,18 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 
 /* An entry of our own was taken out: release its frame and count it. */
 void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry);
+
+/*
+ * What v_size and p_size + s_size are now goes into their peaks: due before either falls,
+ * so that it costs nothing where they rise. Who asks for a peak calls it first.
+ */
+static inline void mspace_note_peaks(mspace_t *mspace)
+{
+    if (mspace->v_size > mspace->v_peak)
+        mspace->v_peak = mspace->v_size;
+    if (mspace->p_size + mspace->s_size > mspace->resident_peak)
+        mspace->resident_peak = mspace->p_size + mspace->s_size;
+}
 
 /* Take the pages in [base, end) out of the page table. => first: as above */
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end);

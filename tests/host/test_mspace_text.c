@@ -180,6 +180,46 @@ TEST(mspace_text_long_runs)
     }
 }
 
+/* The peaks as they would be told now. */
+static void check_peaks(mspace_t *ms, size_t promised, size_t resident)
+{
+    CHECK(!splock_held(&ms->lock));
+    mspace_note_peaks(ms);
+    CHECK_EQ(ms->v_peak, promised);
+    CHECK_EQ(ms->resident_peak, resident);
+}
+
+/* Each way for pages to go notes what there was. */
+TEST(mspace_text_peaks)
+{
+    mspace_t *ms = space_start("pae", 200);
+    test_file_t file;
+
+    test_file_init(&file, "/a file", PAGES(2));
+    check_peaks(ms, 0, 0);
+    space_map(ms, AT(0), PAGES(10), ANON_RW | VMA_FIXED | VMA_RESOLVE);
+    CHECK(mspace_map(ms, AT(20), PAGES(2), &file.ino, 0, 0,
+                     FILE_RO | VMA_FIXED | VMA_RESOLVE) != NULL);
+    CHECK_EQ(mspace_unmap(ms, AT(5), PAGES(20)), 0);
+    check_peaks(ms, 12, 12);
+    CHECK_EQ(ms->p_size + ms->s_size, 5);
+    space_map(ms, AT(40), PAGES(9), ANON_RW | VMA_FIXED | VMA_RESOLVE);
+    CHECK_EQ(mspace_kill(ms, AT(40), PAGES(9)), 0);
+    check_peaks(ms, 14, 14);
+    CHECK_EQ(mspace_scavenge(ms), 1);
+    space_map(ms, AT(40), PAGES(11), ANON_RW | VMA_FIXED | VMA_RESOLVE);
+    CHECK(mspace_replace(ms, AT(41), PAGES(9), &file.ino, 0, 0, FILE_RO | VMA_RESOLVE) != NULL);
+    check_peaks(ms, 16, 16);            /* only two of them are the file's */
+    CHECK_EQ(ms->p_size + ms->s_size, 9);
+    CHECK(mspace_replace(ms, AT(60), PAGES(3), NULL, 0, 0, VMA_ANON | VMA_RO) != NULL);
+    check_peaks(ms, 19, 16);
+    mspace_sweep(ms);
+    check_peaks(ms, 19, 16);
+    CHECK_EQ(ms->v_size, 0);
+    inode_release(&file.ino);
+    space_stop(ms);
+}
+
 /* The kernel's space has areas; its pages are no run. */
 TEST(mspace_text_kernel)
 {

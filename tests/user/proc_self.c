@@ -157,9 +157,9 @@ static void maps(char *arena)
 
 /* ---- status */
 
-static int before[16];
+static int before[20];
 static const char *const rows[] = {
-    "VmSize:", "VmLck:", "VmRSS:", "RssAnon:", "RssFile:", "RssShmem:", "VmData:", "VmStk:",
+    "VmPeak:", "VmSize:", "VmLck:", "VmPin:", "VmHWM:", "VmRSS:", "RssAnon:", "RssFile:", "RssShmem:", "VmData:", "VmStk:",
     "VmExe:", "VmLib:", "VmPTE:", "VmSwap:",
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -171,10 +171,12 @@ static void remember(void)
         before[i] = row(rows[i]);
 }
 
-/* What Linux counts by and by, and the page tables, which are the machine's affair. */
+/* What Linux counts by and by, the page tables, which are the machine's affair, and the peak,
+ * which may be from before the program began. */
 static bool is_exact(const char *name)
 {
-    return !starts(name, "VmPTE") && !starts(name, "VmRSS") && !starts(name, "Rss");
+    return !starts(name, "VmPTE") && !starts(name, "VmRSS") && !starts(name, "Rss")
+        && !starts(name, "VmHWM") && !starts(name, "VmPeak");
 }
 
 /* By how many KiB the rows changed since. */
@@ -245,6 +247,24 @@ static void resident(void)
     call(SYS_munmap, memory, 600 * PAGE);
     get("/proc/self/status");
     check("RssAnon shrank", !grew("RssAnon:", anon));
+    check("VmHWM did not", grew("VmHWM:", rss));
+}
+
+/* The peak of what is promised rises with it and does not fall. */
+static void peak(void)
+{
+    get("/proc/self/status");
+    int size = row("VmSize:"), old = row("VmPeak:"), pages = (old - size) / 4 + 100;
+    char *memory = map_pages((size_t)pages, PROT_NONE);
+
+    get("/proc/self/status");
+    check("VmPeak is VmSize", row("VmPeak:") == row("VmSize:")
+          && row("VmPeak:") == size + 4 * pages);
+    call(SYS_munmap, memory + PAGE, 50 * PAGE);
+    memory = map_pages(20, PROT_NONE);
+    get("/proc/self/status");
+    check("VmSize fell", row("VmSize:") == size + 4 * (pages - 30));
+    check("VmPeak did not", row("VmPeak:") == size + 4 * pages);
 }
 
 /* The numbers of statm, in pages. */
@@ -339,6 +359,7 @@ int main(int argc, char **argv)
     maps(arena);
     status();
     resident();
+    peak();
     statm();
     by_number();
     meminfo();
