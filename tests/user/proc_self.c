@@ -159,7 +159,8 @@ static void maps(char *arena)
 
 static int before[20];
 static const char *const rows[] = {
-    "VmPeak:", "VmSize:", "VmLck:", "VmPin:", "VmHWM:", "VmRSS:", "RssAnon:", "RssFile:", "RssShmem:", "VmData:", "VmStk:",
+    "VmPeak:", "VmSize:", "VmLck:", "VmPin:", "VmHWM:", "VmRSS:", "RssAnon:", "RssFile:",
+    "RssShmem:", "VmData:", "VmStk:",
     "VmExe:", "VmLib:", "VmPTE:", "VmSwap:",
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -175,8 +176,12 @@ static void remember(void)
  * which may be from before the program began. */
 static bool is_exact(const char *name)
 {
-    return !starts(name, "VmPTE") && !starts(name, "VmRSS") && !starts(name, "Rss")
-        && !starts(name, "VmHWM") && !starts(name, "VmPeak");
+    static const char *const others[] = { "VmPTE", "VmRSS", "Rss", "VmHWM", "VmPeak" };
+
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (starts(name, others[i]))
+            return false;
+    return true;
 }
 
 /* By how many KiB the rows changed since. */
