@@ -60,6 +60,7 @@ int monitor_run_program(char *const argv[])
     }
     task->output_to_port = output_to_port();
     status = task_wait(task);
+    task_end_all();                 /* what it started and did not wait for */
     if ((status & 0x7f) != 0) {
         printk("grove: \"%s\" was killed by signal %d; the kernel goes on\n", name,
                status & 0x7f);

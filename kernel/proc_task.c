@@ -19,15 +19,13 @@ static void write_pages(proc_text_t *text, const task_t *task)
 
 /* Pages promised by kind: what Linux calls data, stack, text and libraries. */
 typedef struct promised {
-    size_t data, stack, text, libraries, locked;
+    size_t data, stack, text, libraries;
 } promised_t;
 
 static void count_area(promised_t *pages, const task_t *task, const vma_t *area)
 {
     size_t count = area->length / PAGE_SIZE;
 
-    if ((area->flags & VMA_LOCKED) != 0)
-        pages->locked += count;
     if ((area->flags & VMA_GROWS_DOWN) != 0)
         pages->stack += count;
     else if (vma_is_data(area->flags))
@@ -43,7 +41,7 @@ static void count_area(promised_t *pages, const task_t *task, const vma_t *area)
 static promised_t count_promised(const task_t *task)
 {
     mspace_t *mspace = task->mspace;
-    promised_t pages = { 0, 0, 0, 0, 0 };
+    promised_t pages = { 0, 0, 0, 0 };
 
     splock_lock(&mspace->lock);
     for (bbnode_t *node = bbtree_first(&mspace->tree); node != NULL; node = bbtree_next(node))
@@ -66,7 +64,7 @@ static void print_memory(proc_text_t *text, const task_t *task)
     } rows[] = {
         { "VmPeak:", mspace->v_peak },
         { "VmSize:", mspace->v_size },
-        { "VmLck:", pages.locked },
+        { "VmLck:", mspace->locked },
         { "VmPin:", 0 },
         { "VmHWM:", mspace->resident_peak },
         { "VmRSS:", mspace->p_size + mspace->s_size },

@@ -171,7 +171,9 @@ static fault_reason_t replace_zeroes(attempt_t *attempt)
 
 static fault_reason_t take_over(attempt_t *attempt)
 {
-    return put(attempt, attempt->entry | MMU_WRITE);
+    mmu_allow_write(&attempt->place);
+    attempt->mspace->stale_page = 0;
+    return FAULT_RESOLVED;
 }
 
 static fault_reason_t copy_page(attempt_t *attempt)
@@ -229,7 +231,7 @@ static fault_reason_t resolve(attempt_t *attempt)
         return let_shared(attempt);
     if (mmu_frame(entry) == kMMU.zero_page)
         return replace_zeroes(attempt);
-    if ((entry & MMU_OBJECT) == 0 && page_count(mmu_frame(entry)) == 1)
+    if ((entry & MMU_OBJECT) == 0 && physical_frame(mmu_frame(entry))->count == 1)
         return take_over(attempt);
     return copy_page(attempt);
 }
@@ -271,7 +273,7 @@ static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, v
     pages = (vma_base(above) - vaddr) >> PAGE_SHIFT;
     if (!is_clear_below(below, vaddr) || mspace_promise(mspace, above->flags, pages) != 0)
         return FAULT_STACK_LIMIT;
-    mspace->v_size += pages;
+    mspace_count_in(mspace, above->flags, pages);
     vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
     /* It may have closed a hole that the program made in it. */
     *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;

@@ -27,7 +27,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
-        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX },
+        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX, MSPACE_LOCK_LIMIT },
     };
     bbtree_init(&mspace->tree, vma_update);
     splock_init(&mspace->lock);
@@ -190,30 +190,10 @@ vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size
 
 bool mspace_may_have_data(mspace_t *mspace, size_t pages)
 {
-    if (LIKELY(mspace->limits.data == SIZE_MAX))
-        return true;
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = vma_next(vma))
         if (vma_is_data(vma->flags))
             pages += vma->length >> PAGE_SHIFT;
     return pages <= mspace->limits.data;
-}
-
-int mspace_charge(mspace_t *mspace, size_t pages)
-{
-    int err = commit_charge(pages);
-
-    if (err == 0)
-        mspace->charged += pages;
-    return err;
-}
-
-int mspace_promise(mspace_t *mspace, int flags, size_t pages)
-{
-    if (mspace->v_size + pages > mspace->limits.address_space)
-        return -ENOMEM;
-    if (vma_is_data(flags) && !mspace_may_have_data(mspace, pages))
-        return -ENOMEM;
-    return (flags & VMA_ACCOUNTED) != 0 ? mspace_charge(mspace, pages) : 0;
 }
 
 /* ---- taking out pages */
@@ -231,11 +211,14 @@ void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
     page_release(page);
 }
 
-static mmu_entry_t revoke_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* Take the pages of a range out that are all our own. */
+static void release_range(mspace_t *mspace, size_t base, size_t length)
 {
-    (void)vaddr;
-    mspace_drop_entry(context, entry);
-    return 0;
+    mmu_released_t released;
+
+    mmu_release_range(mspace->directory, base, length, kMMU.zero_page, &released);
+    mspace->p_size -= released.pages - released.objects;
+    mspace->s_size -= released.objects;
 }
 
 static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
@@ -246,28 +229,42 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     return 0;
 }
 
+static inline void change_ours(mspace_t *mspace, size_t base, size_t end, mmu_change_t *ours,
+                               void *context)
+{
+    if (base >= end)
+        return;
+    if (ours != NULL)
+        mmu_change_range(mspace->directory, base, end - base, ours, context);
+    else
+        release_range(mspace, base, end - base);
+}
+
 void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
                            mmu_change_t *ours, mmu_change_t *foreign, void *context)
 {
     size_t from = base;
+    size_t to = base;           /* [from, to) is still to do */
 
     ASSERT(splock_held(&mspace->lock));
-    /* Between foreign areas, one sweep however many areas there are. */
+    /* One sweep over neighbouring areas however many there are. */
     for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
-        if (UNLIKELY(vma->ops->foreign)) {
-            size_t start = vma_base(vma) > base ? vma_base(vma) : base;
-            size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
+        size_t start = vma_base(vma) > base ? vma_base(vma) : base;
+        size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
 
-            if (from < start)
-                mmu_change_range(mspace->directory, from, start - from, ours, context);
+        if (UNLIKELY(vma->ops->foreign || start - to >= MSPACE_LONG_GAP)) {
+            change_ours(mspace, from, to, ours, context);
+            from = start;
+        }
+        if (UNLIKELY(vma->ops->foreign)) {
             mmu_change_range(mspace->directory, start, stop - start, foreign, context);
             from = stop;
         }
-        if (vma_end(vma) >= end)
+        to = stop;
+        if (stop == end)
             break;
     }
-    if (from < end)
-        mmu_change_range(mspace->directory, from, end - from, ours, context);
+    change_ours(mspace, from, to, ours, context);
     mspace->stale_page = 0;
     mspace_account(mspace);
 }
@@ -275,7 +272,13 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_note_peaks(mspace);
-    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    if (LIKELY(first != NULL && vma_end(first) >= end && !first->ops->foreign)) {
+        release_range(mspace, base, end - base);
+        mspace->stale_page = 0;
+        mspace_account(mspace);
+        return;
+    }
+    mspace_change_entries(mspace, first, base, end, NULL, forget_entry, NULL);
 }
 
 /* ---- taking out areas */
@@ -293,14 +296,14 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
-        mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-        bbtree_remove(&mspace->tree, &vma->node);
+        mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+        vma_remove(&mspace->tree, vma);
         mspace_free_vma(mspace, vma);
         vma = next;
     }
     if (vma != NULL && freed != 0) {
         vma->gap += freed;
-        bbtree_refresh(&mspace->tree, &vma->node);
+        vma_refresh(vma);
     }
     return vma;
 }
@@ -315,50 +318,53 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(&mspace->tree, vma, base);
-        mspace_unpromise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
         return spare;
     }
     if (vma_base(vma) < base) {
-        mspace_unpromise(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
         vma_cut_above(&mspace->tree, vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
-        mspace_unpromise(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
         vma_cut_below(&mspace->tree, vma, end);
     }
     return vma;
 }
 
+static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *spare = NULL;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    if (mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_second_half(mspace);
+        if (spare == NULL)
+            return -ENOMEM;
+    }
+    mspace_revoke(mspace, first, base, end);
+    mspace_remove(mspace, first, base, end, spare);
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
+}
+
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    return take_out(mspace, base, end);
+}
+
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
-    vma_t *spare = NULL;
-    vma_t *first;
-    size_t end;
-    int err = 0;
+    int err = -EINVAL;
 
     splock_lock(&mspace->lock);
-    if (!mspace_legal_range(mspace, address, length)) {
-        err = -EINVAL;
-        goto out;
-    }
-    end = address + length;
-    first = vma_at_or_above(&mspace->tree, address);
-    if (first == NULL || vma_base(first) >= end)
-        goto out;
-    if (mspace_cuts_in_two(first, address, end)) {
-        spare = mspace_take_second_half(mspace);
-        if (spare == NULL) {
-            err = -ENOMEM;
-            goto out;
-        }
-    }
-    mspace_revoke(mspace, first, address, end);
-    mspace_remove(mspace, first, address, end, spare);
-    mspace->unmapped_base = address;
-    mspace->unmapped_end = end;
-out:
+    if (mspace_legal_range(mspace, address, length))
+        err = take_out(mspace, address, address + length);
     splock_unlock(&mspace->lock);
     return err;
 }
@@ -369,8 +375,11 @@ out:
 static void mark_dead(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_revoke(mspace, first, base, end);
-    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
-        vma->flags |= VMA_DEAD;
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        if ((vma->flags & VMA_LOCKED) != 0)
+            mspace->locked -= vma->length >> PAGE_SHIFT;
+        vma->flags = (vma->flags & ~VMA_LOCKS) | VMA_DEAD;
+    }
 }
 
 int mspace_kill(mspace_t *mspace, size_t address, size_t length)
@@ -427,5 +436,6 @@ void mspace_sweep(mspace_t *mspace)
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
+    mspace->lock_future = 0;
     splock_unlock(&mspace->lock);
 }

@@ -21,7 +21,20 @@ void linux_open_standard_files(task_t *task);
 /* Give a new task Linux's limits. */
 void linux_init_limits(task_t *task);
 
+/* Give a new task the open files of another one: the same ones, by the same numbers. */
+void linux_share_files(task_t *task, const task_t *from);
+
 /* Close whatever the task has open. */
 void linux_close_files(task_t *task);
+
+/*
+ * Write the frame of a signal handler to the current program's stack, or to its
+ * alternate one, and change `frame` to begin the handler there.
+ *
+ * => mask: what is blocked again when the handler returns
+ * => 0, -EFAULT: no room there; `frame` and the floating-point state are as before
+ */
+int linux_push_signal_frame(trap_frame_t *frame, int signal, const signal_action_t *action,
+                            const signal_info_t *info, signal_set_t mask);
 
 #endif

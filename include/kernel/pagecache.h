@@ -8,13 +8,8 @@
 #include <kernel/inode.h>
 #include <kernel/physical.h>
 
-/*
- * A page with so many references is copied, not mapped once more: at 65,535 its
- * count would stick (physical.h) and the frame never come back.
- */
-#define PAGECACHE_SHARES 65000u
-
-static_assert(PAGECACHE_SHARES < UINT16_MAX, "a mapped page's count never sticks");
+/* A page with so many references is copied, not mapped once more. */
+#define PAGECACHE_SHARES PHYSICAL_SHARES
 
 /* No file has pages yet. */
 void pagecache_init(void);

@@ -38,14 +38,15 @@ typedef struct mspace mspace_t;
 #define VMA_KINDS         (VMA_ANON | VMA_HEAP | VMA_STACK | VMA_FILE | VMA_PHYS | VMA_PIPE)
 /* State. */
 #define VMA_DEAD          0x00004000    /* pages revoked; waits for mspace_scavenge */
-#define VMA_LOCKED        0x00008000    /* present, and stays so */
+#define VMA_LOCKED        0x00008000    /* present, and stays so; not inherited by a fork */
 #define VMA_UNCACHED      0x00010000
 /* Of a call, not of an area. */
 #define VMA_FIXED         0x00020000    /* the address is not a hint */
 #define VMA_RESOLVE       0x00040000    /* populate now */
 #define VMA_CALL_FLAGS    (VMA_FIXED | VMA_RESOLVE)
-/* State, too, of advice, of commit accounting, and of areas that grow. */
-#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access */
+/* State, too, of locks, of advice, of commit accounting, and of areas that grow. */
+#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access; as it */
+#define VMA_LOCKS         (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 #define VMA_DONT_FORK     0x00100000    /* mspace_clone leaves it out */
 #define VMA_WIPE_ON_FORK  0x00200000    /* mspace_clone gives an empty one */
 #define VMA_DONT_DUMP     0x00400000    /* kept for the program's sake: there are no dumps */
@@ -160,6 +161,23 @@ extern const vma_ops_t vma_ops_pipe;
 int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bool kernel);
 
 /*
+ * The same for what nearly all calls ask for, which no rule is against: private memory
+ * of no file. => 0: it is something else
+ */
+static inline int vma_plain_flags(int flags, const inode_t *ino, off_t offset, off_t limit)
+{
+    if (UNLIKELY((flags & ~(VMA_RIGHTS | VMA_CAPABILITIES | VMA_CALL_FLAGS)) != VMA_ANON ||
+                 ino != NULL || (offset | limit) != 0))
+        return 0;
+    flags = (flags & ~VMA_CALL_FLAGS) | (flags & VMA_RIGHTS) << 4;
+    if ((flags & VMA_CAN_WRITE) != 0)
+        flags |= VMA_COPY_ON_WRITE;
+    if ((flags & VMA_WRITE) != 0)
+        flags |= VMA_ACCOUNTED;
+    return flags;
+}
+
+/*
  * Whether an area of these flags promises memory that commit accounting counts
  * (commit.h): private and writable.
  */
@@ -224,6 +242,12 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
  */
 bool vma_update(bbnode_t *node);
 
+/* Say that an area's `gap` changed. */
+void vma_refresh(vma_t *vma);
+
+/* Take an area out of the tree. The gap of the area behind it is the caller's. */
+void vma_remove(bbtree_t *tree, vma_t *vma);
+
 /* The area that holds the address, or the next one above it. => NULL: none */
 vma_t *vma_at_or_above(const bbtree_t *tree, size_t address);
 
@@ -261,6 +285,12 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
  * its upper part. Offset, limit and file reference are divided.
  */
 void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
+
+/*
+ * Make up in `part`, a node in no tree, an area of `length` bytes that shows what `vma`
+ * shows from vaddr on, and what would follow it. It has no base and no reference yet.
+ */
+void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part);
 
 /* Take the part below `base`, or from `end` on, off an area in the tree. */
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);

@@ -33,10 +33,19 @@ void linux_open_standard_files(task_t *task)
     task->files[2] = &linux_console_error;
 }
 
+void linux_share_files(task_t *task, const task_t *from)
+{
+    for (size_t i = 0; i < TASK_FILES_MAX; i++) {
+        task->files[i] = from->files[i];
+        if (task->files[i] != NULL)
+            task->files[i]->users++;
+    }
+}
+
 /* The three devices are nobody's. */
 static void close_file(struct file *file)
 {
-    if (file->ino == NULL)
+    if (file->ino == NULL || --file->users != 0)
         return;
     inode_release(file->ino);
     kfree(file);
@@ -157,6 +166,7 @@ static int32_t open_path(int32_t directory, char *path, uint32_t flags)
         return err;
     }
     file->ops = &linux_inode_file_ops;
+    file->users = 1;
     task_current->files[number] = file;
     return number;
 }

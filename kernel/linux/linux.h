@@ -19,11 +19,20 @@
 typedef int32_t linux_call_t(const trap_frame_t *call);
 
 /* memory.c */
-linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect, linux_madvise;
+linux_call_t linux_brk, linux_munmap, linux_old_mmap, linux_mmap2, linux_mprotect;
+/* remap.c */
+linux_call_t linux_mremap;
+/* advise.c */
+linux_call_t linux_madvise, linux_mincore, linux_msync;
+/* lock.c */
+linux_call_t linux_mlock, linux_mlock2, linux_munlock, linux_mlockall, linux_munlockall;
 /* process.c */
 linux_call_t linux_restart_syscall, linux_exit, linux_getpid, linux_getppid, linux_gettid;
 linux_call_t linux_kill, linux_tkill, linux_tgkill, linux_set_tid_address, linux_set_robust_list;
 linux_call_t linux_set_thread_area, linux_get_thread_area;
+/* fork.c */
+linux_call_t linux_fork, linux_clone, linux_waitpid, linux_wait4, linux_sched_yield;
+linux_call_t linux_setpgid, linux_getpgid, linux_getpgrp;
 /* file.c */
 linux_call_t linux_open, linux_openat, linux_close, linux_access, linux_readlink, linux_ioctl;
 linux_call_t linux_lseek, linux_llseek;
@@ -31,6 +40,10 @@ linux_call_t linux_lseek, linux_llseek;
 linux_call_t linux_read, linux_write, linux_readv, linux_writev;
 /* stat.c */
 linux_call_t linux_stat64, linux_fstat64, linux_fstatat64, linux_statx;
+/* signal.c, sigframe.c */
+linux_call_t linux_rt_sigaction, linux_sigaction, linux_signal, linux_rt_sigprocmask;
+linux_call_t linux_sigprocmask, linux_rt_sigpending, linux_sigpending, linux_rt_sigsuspend;
+linux_call_t linux_sigaltstack, linux_sigreturn, linux_rt_sigreturn;
 /* misc.c */
 linux_call_t linux_uname, linux_getrandom;
 /* limits.c */
@@ -42,6 +55,22 @@ linux_call_t linux_getrlimit, linux_ugetrlimit, linux_setrlimit, linux_prlimit64
  * => always -ENOSYS; what: the part, or NULL for the whole call
  */
 int32_t linux_missing(unsigned number, const char *what);
+
+/*
+ * Make the mapped pages of a range present: as a write where a private area grants one.
+ * Areas whose locks say that pages come on first access are passed over.
+ *
+ * => only_locked: only areas that are locked, and an area's errors do not keep the next
+ *    from its pages; else the first one ends it: 0, -EFAULT, -ENOMEM, -EIO
+ */
+int32_t linux_populate(size_t address, size_t length, bool only_locked);
+
+/*
+ * Set the current program's alternate stack, whose stack pointer is `esp`.
+ *
+ * => 0, -EPERM: it is on the one it has, -EINVAL: flags, -ENOMEM: too small
+ */
+int32_t linux_set_signal_stack(const signal_stack_t *stack, uint32_t esp);
 
 /* --- Open files */
 
@@ -63,6 +92,7 @@ struct file {
     const file_ops_t *ops;      /* (c) */
     inode_t *ino;               /* (c) with a reference; NULL: a device */
     off_t position;             /* (k) */
+    size_t users;               /* (k) tasks and numbers that have it; devices: not kept */
 };
 
 /* The open file of that number. => NULL: none */

@@ -1,5 +1,5 @@
 /*
- * brk, mmap, munmap, mprotect, madvise: Linux's rules in front of mspace_*.
+ * brk, mmap, munmap, mprotect: Linux's rules in front of mspace_*.
  */
 #include <kernel/memory.h>
 #include "linux.h"
@@ -37,7 +37,11 @@ int32_t linux_brk(const trap_frame_t *call)
 {
     mspace_t *mspace = task_current->mspace;
 
+    size_t old = align_up(mspace->break_end, PAGE_SIZE);
+
     mspace_break(mspace, call->ebx);        /* a refusal shows in the result */
+    if (UNLIKELY(mspace->lock_future != 0) && mspace->break_end > old)
+        linux_populate(old, align_up(mspace->break_end, PAGE_SIZE) - old, true);
     return (int32_t)mspace->break_end;
 }
 
@@ -80,7 +84,7 @@ typedef struct request {
     uint32_t rights;
     uint32_t flags;         /* MAP_* */
     uint32_t file;          /* its number */
-    off_t offset;
+    uint32_t page;          /* of the file, the first */
     inode_t *ino;
 } request_t;
 
@@ -92,7 +96,7 @@ static int32_t check_place(request_t *request)
     request->length = align_up(request->length, PAGE_SIZE);
     if (request->length == 0)
         return -ENOMEM;
-    if ((request->offset + request->length - 1) >> PAGE_SHIFT >= UINT32_MAX)
+    if (request->page + (uint32_t)(request->length >> PAGE_SHIFT) < request->page)
         return -EOVERFLOW;
     if (request->length > USER_END)
         return -ENOMEM;
@@ -170,8 +174,7 @@ static void populate(size_t address, const request_t *request)
 
 static bool is_populated(uint32_t flags)
 {
-    return (flags & MAP_LOCKED) != 0
-        || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
+    return (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
 }
 
 /* The errno of mspace_map, for a fixed address or not. */
@@ -187,6 +190,8 @@ static int32_t map(const request_t *request, int32_t flags)
     mspace_t *mspace = task_current->mspace;
     bool no_replace = (request->flags & MAP_FIXED_NOREPLACE) != 0;
     bool replace = (request->flags & MAP_FIXED) != 0 && !no_replace;
+    off_t offset = request->ino != NULL ? (off_t)request->page << PAGE_SHIFT : 0;
+    int locks = mspace->lock_future;
     void *place;
 
     if (no_replace)
@@ -194,12 +199,18 @@ static int32_t map(const request_t *request, int32_t flags)
     if ((request->flags & MAP_NORESERVE) != 0)
         flags |= VMA_NO_RESERVE;
     flags |= (int32_t)(request->rights & VMA_RIGHTS);
+    if (UNLIKELY((request->flags & MAP_LOCKED) != 0))
+        mspace_lock_future(mspace, locks | VMA_LOCKED);
     place = (replace ? mspace_replace : mspace_map)(mspace, request->address, request->length,
-                                                    request->ino, request->offset, 0, flags);
+                                                    request->ino, offset, 0, flags);
+    if (UNLIKELY((request->flags & MAP_LOCKED) != 0))
+        mspace_lock_future(mspace, locks);
     if (place == NULL)
         return map_error(no_replace);
     if (is_populated(request->flags))
         populate((size_t)place, request);
+    else if (UNLIKELY(locks != 0) || (request->flags & MAP_LOCKED) != 0)
+        linux_populate((size_t)place, request->length, true);
     return (int32_t)(size_t)place;
 }
 
@@ -218,8 +229,6 @@ static int32_t check_and_map(request_t *request)
     if (err != 0)
         return err;
     flags = anonymous ? check_anonymous(request) : check_file(request);
-    if (anonymous)
-        request->offset = 0;
     return flags < 0 ? flags : map(request, flags);
 }
 
@@ -232,7 +241,7 @@ int32_t linux_mmap2(const trap_frame_t *call)
         .rights = call->edx,
         .flags = call->esi,
         .file = call->edi,
-        .offset = (off_t)call->ebp << PAGE_SHIFT,
+        .page = call->ebp,
     };
 
     return check_and_map(&request);
@@ -254,7 +263,7 @@ int32_t linux_old_mmap(const trap_frame_t *call)
         .rights = word[2],
         .flags = word[3],
         .file = word[4],
-        .offset = word[5],
+        .page = word[5] >> PAGE_SHIFT,
     };
 
     return check_and_map(&request);
@@ -299,6 +308,9 @@ static int32_t protect(size_t address, size_t length, uint32_t rights)
     int err = mspace_protect(mspace, address, length, (int)rights);
     int32_t refused;
 
+    /* What is locked and becomes writable is present from now on. */
+    if (UNLIKELY(mspace->locked != 0) && err == 0 && (rights & PROT_WRITE) != 0)
+        linux_populate(address, length, true);
     if (err != -ENOENT && err != -EPERM)
         return err;
     length = protectable(mspace, address, length, rights, &refused);
@@ -358,50 +370,4 @@ int32_t linux_mprotect(const trap_frame_t *call)
         return err != 0 ? err : -ENOMEM;
     }
     return protect(address, length, rights & VMA_RIGHTS);
-}
-
-/* --- madvise */
-
-enum {
-    MADV_WILLNEED = 3,      /* the last of the four that only say what is to come */
-    MADV_LAST = 23,
-    /* DONTNEED, FREE, REMOVE, DONTFORK, DOFORK, DONTDUMP ... POPULATE_WRITE */
-    MADV_MISSING = 1 << 4 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 0xff << 16,
-};
-
-/* Whether every page of the range is in an area. */
-static bool is_mapped(mspace_t *mspace, size_t address, size_t length)
-{
-    int32_t err;
-
-    return protectable(mspace, address, length, 0, &err) == length;
-}
-
-/* A hint: only its range is checked. */
-static int32_t take_hint(size_t address, size_t length)
-{
-    size_t rounded = align_up(length, PAGE_SIZE);
-
-    if ((address & PAGE_MASK) != 0 || rounded < length || address + rounded < address)
-        return -EINVAL;
-    if (length == 0)
-        return 0;
-    if (address < USER_BASE || !is_user_range(address, rounded))
-        return -ENOMEM;
-    return is_mapped(task_current->mspace, address, rounded) ? 0 : -ENOMEM;
-}
-
-/*
- * Advice that changes nothing a program can see is taken; the rest is not there
- * yet. Huge pages and merging: EINVAL, as a Linux built without them says.
- */
-int32_t linux_madvise(const trap_frame_t *call)
-{
-    uint32_t advice = call->edx;
-
-    if (advice <= MADV_WILLNEED)
-        return take_hint(call->ebx, call->ecx);
-    if (advice <= MADV_LAST && (1u << advice & MADV_MISSING) != 0)
-        return linux_missing(call->eax, "this advice");
-    return -EINVAL;
 }
