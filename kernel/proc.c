@@ -5,6 +5,7 @@
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/memory.h>
+#include <kernel/pagecache.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/proc.h>
@@ -45,6 +46,22 @@ void proc_print(proc_text_t *text, const char *format, ...)
 
 /* --- The machine */
 
+static void count_if_mapped(void *context, page_t page)
+{
+    size_t *count = context;
+
+    *count += page_count(page) > 1;         /* one is the file's own */
+}
+
+/* Pages of files that some space has. */
+static size_t mapped_pages(void)
+{
+    size_t count = 0;
+
+    pagecache_visit(count_if_mapped, &count);
+    return count;
+}
+
 static void write_meminfo(proc_text_t *text)
 {
     const physical_mem_info_t *info = physical_figures();
@@ -63,7 +80,8 @@ static void write_meminfo(proc_text_t *text)
         { "Dirty:", 0 },
         { "Writeback:", 0 },
         { "AnonPages:", info->owner[OWNER_ANON] },
-        { "Mapped:", info->owner[OWNER_CACHE] - ramfs_droppable() },
+        { "Mapped:", mapped_pages() },
+        { "Shmem:", pagecache_memory_pages() },
         { "Slab:", info->owner[OWNER_HEAP] },
         { "SReclaimable:", 0 },
         { "SUnreclaim:", info->owner[OWNER_HEAP] },

@@ -50,10 +50,34 @@ static promised_t count_promised(const task_t *task)
     return pages;
 }
 
+static mmu_entry_t count_object(void *context, size_t vaddr, mmu_entry_t entry)
+{
+    size_t *count = context;
+
+    (void)vaddr;
+    *count += (entry & MMU_OBJECT) != 0 && mmu_frame(entry) != kMMU.zero_page;
+    return entry;
+}
+
+/* Of s_size, the pages of files that are nowhere but in memory: shared objects. */
+static size_t count_in_memory(mspace_t *mspace)
+{
+    size_t count = 0;
+
+    splock_lock(&mspace->lock);
+    for (vma_t *area = vma_of(bbtree_first(&mspace->tree)); area != NULL; area = vma_next(area))
+        if (area->ino != NULL && inode_is_memory(area->ino))
+            mmu_change_range(mspace->directory, vma_base(area), area->length, count_object,
+                             &count);
+    splock_unlock(&mspace->lock);
+    return count;
+}
+
 static void print_memory(proc_text_t *text, const task_t *task)
 {
     mspace_t *mspace = task->mspace;
     promised_t pages = count_promised(task);
+    size_t in_memory = count_in_memory(mspace);
 
     splock_lock(&mspace->lock);
     mspace_note_peaks(mspace);
@@ -69,8 +93,8 @@ static void print_memory(proc_text_t *text, const task_t *task)
         { "VmHWM:", mspace->resident_peak },
         { "VmRSS:", mspace->p_size + mspace->s_size },
         { "RssAnon:", mspace->p_size },
-        { "RssFile:", mspace->s_size },
-        { "RssShmem:", 0 },
+        { "RssFile:", mspace->s_size - in_memory },
+        { "RssShmem:", in_memory },
         { "VmData:", pages.data },
         { "VmStk:", pages.stack },
         { "VmExe:", pages.text },

@@ -314,7 +314,7 @@ int task_fork(task_t **child)
         return -ENOMEM;
     }
     copy_processor_state(task);
-    linux_share_files(task, parent);
+    linux_hold_files(task, parent);
     memcpy(task->unknown_calls, parent->unknown_calls, sizeof task->unknown_calls);
     memcpy(task->limits, parent->limits, sizeof task->limits);
     signal_inherit(task, parent);

@@ -16,6 +16,8 @@ struct kMMU kMMU;
 
 static mspace_t kernel_mspace;
 
+mspace_t *mspace_list;
+
 /* ---- making and ending */
 
 static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
@@ -49,7 +51,9 @@ const char *memory_init(void)
         .pages_amount = physical_mem_info.total,
         .zero_page = zero_page,
         .kspace = &kernel_mspace,
+        .fault_around = 1,
     };
+    mspace_list = NULL;
     kmmu_refresh();
     return NULL;
 }
@@ -73,6 +77,11 @@ mspace_t *mspace_create(void)
     }
     init_mspace(mspace, directory, USER_BASE, USER_END);
     mspace_account(mspace);
+    mspace->next_space = mspace_list;
+    mspace->link_space = &mspace_list;
+    if (mspace_list != NULL)
+        mspace_list->link_space = &mspace->next_space;
+    mspace_list = mspace;
     return mspace;
 }
 
@@ -96,6 +105,9 @@ void mspace_close(mspace_t *mspace)
     if (users != 0)
         return;
     ASSERT(mspace != kMMU.kspace && mspace->directory != current_pagetable());
+    *mspace->link_space = mspace->next_space;
+    if (mspace->next_space != NULL)
+        mspace->next_space->link_space = mspace->link_space;
     mspace_sweep(mspace);
     while (mspace->spare != NULL)
         kfree(mspace_take_node(mspace));

@@ -110,9 +110,12 @@ static const char *check_frame(const recount_t *recount, mmu_entry_t entry)
     if (mmu_frame(entry) == kMMU.zero_page)
         return (entry & MMU_OBJECT) == 0 ? "the page of zeroes is mapped as private"
                : (entry & MMU_WRITE) != 0 ? "the page of zeroes is mapped writable" : NULL;
-    if ((entry & MMU_OBJECT) != 0)
-        return frame->owner == OWNER_CACHE && frame->count >= 2
-               ? NULL : "an entry marked as a file's does not name one of the page cache's frames";
+    if ((entry & MMU_OBJECT) != 0) {
+        if (frame->owner != OWNER_CACHE || frame->count < 2)
+            return "an entry marked as a file's does not name one of the page cache's frames";
+        return (entry & MMU_WRITE) == 0 || (recount->vma->flags & VMA_SHARED) != 0
+               ? NULL : "a file's page is writable in a private area";
+    }
     if (frame->owner != OWNER_ANON)
         return "a private entry names a frame of another owner";
     if ((entry & MMU_WRITE) != 0 && frame->count != 1)

@@ -82,8 +82,11 @@ static int check_backing(const kind_t *kind, int flags, const inode_t *ino, off_
         return ino == NULL && limit == 0 ? 0 : -EINVAL;
     if (ino == NULL)
         return -EINVAL;
-    /* Write-back comes with a writable file system. */
-    if ((flags & VMA_SHARED) != 0 && (limit != 0 || (flags & (VMA_WRITE | VMA_CAN_WRITE)) != 0))
+    if ((flags & VMA_SHARED) == 0)
+        return 0;
+    /* Nobody writes back: only what is nowhere but in memory can be written to. Nor
+     * can a page be shared that the limit cuts. */
+    if (limit != 0 || ((flags & (VMA_WRITE | VMA_CAN_WRITE)) != 0 && !inode_is_memory(ino)))
         return -EINVAL;
     return 0;
 }

@@ -18,11 +18,11 @@ void linux_system_call(trap_frame_t *frame);
 /* Give a new task its files 0, 1 and 2: the console, or the debug port. */
 void linux_open_standard_files(task_t *task);
 
+/* Let a new task, which has no files yet, have all files of another one open, too. */
+void linux_hold_files(task_t *task, const task_t *from);
+
 /* Give a new task Linux's limits. */
 void linux_init_limits(task_t *task);
-
-/* Give a new task the open files of another one: the same ones, by the same numbers. */
-void linux_share_files(task_t *task, const task_t *from);
 
 /* Close whatever the task has open. */
 void linux_close_files(task_t *task);

@@ -24,7 +24,8 @@ typedef struct mspace_limits {
 } mspace_limits_t;
 
 /*
- * Guards: (c) constant after creation  (m) mspace->lock
+ * Guards: (c) constant after creation  (m) mspace->lock  (k) the kernel: it is never
+ * preempted
  *
  * v_size >= p_size + s_size, less VMA_PHYS pages and the zero frame, which are
  * never counted. phys_pg_count == p_size + s_size + page tables. charged == pages of
@@ -58,8 +59,13 @@ struct mspace {
     uint64_t faults;        /* (m) faults resolved */
     vma_t *spare;           /* (m) nodes in hand, chained by node.left */
     size_t spare_count;     /* (m) at most MSPACE_SPARES */
+    mspace_t *next_space;   /* (k) all spaces but the kernel's */
+    mspace_t **link_space;  /* (k) what points to this one */
     splock_t lock;
 };
+
+/* All spaces but the kernel's, latest first, by next_space; guarded as that is. */
+extern mspace_t *mspace_list;
 
 /* Nodes that a space keeps for its next areas instead of freeing them. */
 #define MSPACE_SPARES 4
@@ -121,8 +127,9 @@ void mspace_close(mspace_t *mspace);
  *    wrapping or out of bounds; flags against the kind's rules. ERANGE: VMA_FIXED
  *    on a taken range. ENOMEM: no room, a limit of mspace->limits, too many areas,
  *    a promise that commit.h refuses, or no memory (also for VMA_RESOLVE). EIO: reading
- * => VMA_SHARED with VMA_ANON, or with VMA_FILE and a write right or capability,
- *    is EINVAL for now
+ * => VMA_SHARED with VMA_ANON is EINVAL: shared anonymous memory is a shared file,
+ *    a fresh one of shmem_create. So is VMA_SHARED with a write right or capability
+ *    for a file that is somewhere else, too (inode_is_memory)
  * => VMA_STACK, VMA_GROWS_DOWN: the range is what is there at once; the area may
  *    grow down until it has limits.stack pages. Below it searches keep
  *    STACK_GUARD_GAP free
@@ -403,7 +410,7 @@ const char *memory_check(void);
 /*
  * For the files of mm/ that share the work on spaces: mspace.c, mspace_map.c,
  * mspace_replace.c, mspace_protect.c, mspace_remap.c, mspace_advise.c, mspace_lock.c,
- * mspace_query.c, mspace_clone.c, fault.c, kmap.c.
+ * mspace_query.c, mspace_clone.c, mspace_files.c, fault.c, kmap.c.
  *
  * => all with mspace->lock held
  */
@@ -551,6 +558,15 @@ static inline void mspace_note_peaks(mspace_t *mspace)
     if (mspace->p_size + mspace->s_size > mspace->resident_peak)
         mspace->resident_peak = mspace->p_size + mspace->s_size;
 }
+
+/*
+ * A file ends earlier: take its pages from byte `from` on out of every space, copies of
+ * them included. The areas stay; an access is then one past the file's end.
+ *
+ * => from: a multiple of PAGE_SIZE; takes each space's lock, one at a time
+ * => cannot fail; O(areas of all spaces + entries)
+ */
+void mspace_revoke_file(const inode_t *ino, off_t from);
 
 /* Take the pages in [base, end) out of the page table. => first: as above */
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end);

@@ -90,6 +90,14 @@ typedef struct vma_ops {
      */
     int (*fill)(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry);
 
+    /*
+     * The same for a read, only if the frame is in memory already: one more page that
+     * a fault nearby maps, too. *entry stays 0 if it is not.
+     *
+     * => NULL: there are none
+     */
+    void (*cached)(const vma_t *vma, size_t vaddr, mmu_entry_t *entry);
+
     /* One line's tail for mspace_display: "[heap]", a file's name, "phys=...". */
     int (*describe)(const vma_t *vma, char *buffer, size_t size);
 } vma_ops_t;
@@ -141,6 +149,8 @@ struct kMMU {
     uint64_t hard_faults;           /* faults that ended a program */
     page_t zero_page;               /* the common frame of zeroes: never freed, never writable */
     mspace_t *kspace;               /* the kernel mspace */
+    size_t fault_around;            /* pages in a row, a power of two up to 32, of which a
+                                     * read fault maps those that are cached; 1: only its own */
 };
 extern struct kMMU kMMU;
 

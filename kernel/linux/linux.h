@@ -34,10 +34,14 @@ linux_call_t linux_set_thread_area, linux_get_thread_area;
 linux_call_t linux_fork, linux_clone, linux_waitpid, linux_wait4, linux_sched_yield;
 linux_call_t linux_setpgid, linux_getpgid, linux_getpgrp;
 /* file.c */
-linux_call_t linux_open, linux_openat, linux_close, linux_access, linux_readlink, linux_ioctl;
+linux_call_t linux_open, linux_openat, linux_creat, linux_access, linux_readlink, linux_ioctl;
 linux_call_t linux_lseek, linux_llseek;
+/* number.c */
+linux_call_t linux_close, linux_dup, linux_dup2;
+/* memory_file.c */
+linux_call_t linux_unlink, linux_unlinkat, linux_ftruncate, linux_ftruncate64;
 /* transfer.c */
-linux_call_t linux_read, linux_write, linux_readv, linux_writev;
+linux_call_t linux_read, linux_write, linux_readv, linux_writev, linux_pread64, linux_pwrite64;
 /* stat.c */
 linux_call_t linux_stat64, linux_fstat64, linux_fstatat64, linux_statx;
 /* signal.c, sigframe.c */
@@ -79,26 +83,52 @@ struct file;
 /* What a file can do; NULL: nothing of that kind. Copies in and out by usercopy.h. */
 typedef struct file_ops {
     /*
-     * Move at most `length` bytes (at least 1) between the file and user memory.
+     * Move at most `length` bytes (at least 1) between the file and user memory, and
+     * *position on (devices have none).
      *
      * => bytes moved, fewer at the end; an error only if none was
      */
-    int32_t (*read)(struct file *file, size_t to, size_t length);
-    int32_t (*write)(struct file *file, size_t from, size_t length);
+    int32_t (*read)(struct file *file, off_t *position, size_t to, size_t length);
+    int32_t (*write)(struct file *file, off_t *position, size_t from, size_t length);
+    bool is_zeroes;             /* a mapping of it is anonymous memory */
+    bool seeks_nowhere;         /* any position is 0 */
 } file_ops_t;
+
+/* How a file is open. */
+enum {
+    FILE_READ = 1,
+    FILE_WRITE = 2,
+    FILE_APPEND = 4,            /* each write is at the end */
+    FILE_LARGE = 8,             /* positions past 2 GiB are fine */
+};
 
 /* Guards: (c) constant after opening  (k) the kernel: it is never preempted */
 struct file {
     const file_ops_t *ops;      /* (c) */
     inode_t *ino;               /* (c) with a reference; NULL: a device */
+    unsigned mode;              /* (c) FILE_* */
+    unsigned users;             /* (k) numbers, of all tasks, that it is open under */
     off_t position;             /* (k) */
-    size_t users;               /* (k) tasks and numbers that have it; devices: not kept */
 };
+
+/* The lowest number that is free. => -EMFILE: there is none */
+int32_t linux_free_number(void);
+
+/* One more user; one less, and the last one frees it. */
+static inline void linux_hold_file(struct file *file)
+{
+    file->users++;
+}
+void linux_release_file(struct file *file);
 
 /* The open file of that number. => NULL: none */
 struct file *linux_file(uint32_t number);
 
+/* The device of that path. => NULL: none */
+const file_ops_t *linux_device(const char *path);
+
 extern const file_ops_t linux_inode_file_ops;
+extern const file_ops_t linux_memory_file_ops;
 extern struct file linux_console_input;
 extern struct file linux_console_output;
 extern struct file linux_console_error;

@@ -1,7 +1,9 @@
 /*
  * brk, mmap, munmap, mprotect: Linux's rules in front of mspace_*.
  */
+#include <kernel/commit.h>
 #include <kernel/memory.h>
+#include <kernel/shmem.h>
 #include "linux.h"
 
 enum {
@@ -86,6 +88,7 @@ typedef struct request {
     uint32_t file;          /* its number */
     uint32_t page;          /* of the file, the first */
     inode_t *ino;
+    bool is_zeroes;         /* shared, of a fresh file of zeroes: ino is made for it */
 } request_t;
 
 /* Round the length, and make the address one that mspace_map accepts. */
@@ -114,7 +117,7 @@ static int32_t check_place(request_t *request)
 }
 
 /* => the area's flags, or a negative errno */
-static int32_t check_anonymous(const request_t *request)
+static int32_t check_anonymous(request_t *request)
 {
     switch (request->flags & MAP_TYPE) {
     case MAP_PRIVATE:
@@ -123,10 +126,23 @@ static int32_t check_anonymous(const request_t *request)
     case MAP_SHARED:
         if ((request->flags & MAP_GROWSDOWN) != 0)
             return -EINVAL;
-        return linux_missing(request->call, "shared anonymous memory");
+        request->is_zeroes = true;
+        return VMA_FILE | VMA_SHARED | VMA_CAPABILITIES;
     default:
         return -EINVAL;
     }
+}
+
+/*
+ * A mapping of /dev/zero is as an anonymous one; but a shared one begins at its offset
+ * in a file that is as long as the mapping, as Linux has it. => the area's flags
+ */
+static int32_t map_zeroes(request_t *request, int32_t flags)
+{
+    request->is_zeroes = (flags & VMA_SHARED) != 0;
+    if (request->is_zeroes)
+        return flags;
+    return VMA_ANON | VMA_CAPABILITIES;
 }
 
 /* => the area's flags, or a negative errno; request->ino is set */
@@ -141,21 +157,26 @@ static int32_t check_file(request_t *request)
             return -EOPNOTSUPP;
         /* fall through */
     case MAP_SHARED:
+        flags |= VMA_SHARED;
+        if ((file->mode & FILE_WRITE) != 0)
+            break;
         if ((request->rights & PROT_WRITE) != 0)
-            return -EACCES;                         /* every file is read-only */
-        flags = VMA_FILE | VMA_SHARED | VMA_CAN_READ | VMA_CAN_EXEC;
+            return -EACCES;
+        flags &= ~VMA_CAN_WRITE;
         break;
     case MAP_PRIVATE:
         break;
     default:
         return -EINVAL;
     }
-    if (file->ops->read == NULL)
+    if ((file->mode & FILE_READ) == 0)
         return -EACCES;
-    if (file->ino == NULL)
+    if (file->ino == NULL && !file->ops->is_zeroes)
         return -ENODEV;
     if ((request->flags & MAP_GROWSDOWN) != 0)
         return -EINVAL;
+    if (file->ops->is_zeroes)
+        return map_zeroes(request, flags);
     request->ino = file->ino;
     return flags;
 }
@@ -214,6 +235,22 @@ static int32_t map(const request_t *request, int32_t flags)
     return (int32_t)(size_t)place;
 }
 
+/* Shared memory of its own: a file that lives as long as it is mapped. */
+static int32_t map_shared_zeroes(request_t *request, int32_t flags)
+{
+    size_t pages = request->length >> PAGE_SHIFT;
+    int32_t result;
+
+    if ((request->flags & MAP_NORESERVE) != 0 && commit.mode != COMMIT_STRICT)
+        pages = 0;
+    request->ino = shmem_create((off_t)request->length, pages);
+    if (request->ino == NULL)
+        return -ENOMEM;
+    result = map(request, flags);
+    inode_release(request->ino);
+    return result;
+}
+
 static int32_t check_and_map(request_t *request)
 {
     bool anonymous = (request->flags & MAP_ANONYMOUS) != 0;
@@ -228,8 +265,12 @@ static int32_t check_and_map(request_t *request)
     err = check_place(request);
     if (err != 0)
         return err;
+    if (anonymous)
+        request->page = 0;
     flags = anonymous ? check_anonymous(request) : check_file(request);
-    return flags < 0 ? flags : map(request, flags);
+    if (flags < 0)
+        return flags;
+    return request->is_zeroes ? map_shared_zeroes(request, flags) : map(request, flags);
 }
 
 int32_t linux_mmap2(const trap_frame_t *call)

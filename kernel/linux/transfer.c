@@ -1,5 +1,5 @@
 /*
- * read, write and their vector forms, in pieces of at most CHUNK bytes.
+ * read, write, their vector forms and those with a position, in pieces of at most CHUNK bytes.
  *
  * A piece never crosses a page of user memory, so that a transfer ends exactly at
  * the first page that the program may not use.
@@ -28,20 +28,20 @@ static int32_t stopped(size_t done, int32_t err)
 
 /* --- Files with an inode */
 
-static int32_t read_inode(struct file *file, size_t to, size_t length)
+static int32_t read_inode(struct file *file, off_t *position, size_t to, size_t length)
 {
     char buffer[CHUNK];
     size_t done = 0;
 
     while (done < length) {
         size_t size = piece(to + done, length - done);
-        int got = ramfs_read(file->ino, file->position, buffer, size);
+        int got = ramfs_read(file->ino, *position, buffer, size);
 
         if (got > 0 && copy_to_user(to + done, buffer, (size_t)got) != 0)
             got = -EFAULT;
         if (got < 0)
             return stopped(done, got);
-        file->position += got;
+        *position += got;
         done += (size_t)got;
         if ((size_t)got < size)
             break;
@@ -74,9 +74,9 @@ static bool get_line(void)
     return true;
 }
 
-static int32_t read_console(struct file *file, size_t to, size_t length)
+static int32_t read_console(struct file *file, off_t *position, size_t to, size_t length)
 {
-    (void)file;
+    (void)file, (void)position;
     if (task_current->output_to_port)
         return 0;                   /* nobody is there to type */
     if (console.taken == console.length && !get_line()) {
@@ -123,15 +123,15 @@ static int32_t write_by(void (*put)(const char *, size_t), size_t from, size_t l
     return (int32_t)done;
 }
 
-static int32_t write_output(struct file *file, size_t from, size_t length)
+static int32_t write_output(struct file *file, off_t *position, size_t from, size_t length)
 {
-    (void)file;
+    (void)file, (void)position;
     return write_by(task_current->output_to_port ? debug_port_write : write_lines, from, length);
 }
 
-static int32_t write_error(struct file *file, size_t from, size_t length)
+static int32_t write_error(struct file *file, off_t *position, size_t from, size_t length)
 {
-    (void)file;
+    (void)file, (void)position;
     return write_by(write_lines, from, length);
 }
 
@@ -139,9 +139,10 @@ static const file_ops_t input_ops = { .read = read_console };
 static const file_ops_t output_ops = { .write = write_output };
 static const file_ops_t error_ops = { .write = write_error };
 
-struct file linux_console_input = { .ops = &input_ops };
-struct file linux_console_output = { .ops = &output_ops };
-struct file linux_console_error = { .ops = &error_ops };
+/* They have one user more than tasks: nobody frees them. */
+struct file linux_console_input = { .ops = &input_ops, .mode = FILE_READ, .users = 1 };
+struct file linux_console_output = { .ops = &output_ops, .mode = FILE_WRITE, .users = 1 };
+struct file linux_console_error = { .ops = &error_ops, .mode = FILE_WRITE, .users = 1 };
 
 /* Once the call has given back what it had: Ctrl-C. */
 static int32_t done_reading(int32_t result)
@@ -154,15 +155,19 @@ static int32_t done_reading(int32_t result)
 
 /* --- The calls */
 
-typedef int32_t (*transfer_t)(struct file *file, size_t address, size_t length);
+typedef int32_t (*transfer_t)(struct file *file, off_t *position, size_t address,
+                              size_t length);
 
 /* The function that moves bytes for this file. => NULL: it is not open for that */
 static transfer_t transfer_of(const struct file *file, bool write)
 {
+    if ((file->mode & (write ? FILE_WRITE : FILE_READ)) == 0)
+        return NULL;
     return write ? file->ops->write : file->ops->read;
 }
 
-static int32_t transfer(const trap_frame_t *call, bool write)
+/* position: where to begin; NULL: where the file stands */
+static int32_t transfer(const trap_frame_t *call, bool write, off_t *position)
 {
     struct file *file = linux_file(call->ebx);
     size_t address = call->ecx, length = call->edx;
@@ -176,17 +181,44 @@ static int32_t transfer(const trap_frame_t *call, bool write)
         return -EINVAL;
     if (length > LINUX_COUNT_MAX)
         length = LINUX_COUNT_MAX;
-    return length == 0 ? 0 : move(file, address, length);
+    if (position == NULL)
+        position = &file->position;
+    return length == 0 ? 0 : move(file, position, address, length);
 }
 
 int32_t linux_read(const trap_frame_t *call)
 {
-    return done_reading(transfer(call, false));
+    return done_reading(transfer(call, false, NULL));
 }
 
 int32_t linux_write(const trap_frame_t *call)
 {
-    return transfer(call, true);
+    return transfer(call, true, NULL);
+}
+
+/* The position is an argument, and the file's own stays. */
+static int32_t transfer_at(const trap_frame_t *call, bool write)
+{
+    off_t position = (off_t)((uint64_t)call->edi << 32 | call->esi);
+    const struct file *file = linux_file(call->ebx);
+
+    if (position < 0)
+        return -EINVAL;
+    if (file == NULL)
+        return -EBADF;
+    if (file->ino == NULL && !file->ops->seeks_nowhere)
+        return -ESPIPE;
+    return transfer(call, write, &position);
+}
+
+int32_t linux_pread64(const trap_frame_t *call)
+{
+    return done_reading(transfer_at(call, false));
+}
+
+int32_t linux_pwrite64(const trap_frame_t *call)
+{
+    return transfer_at(call, true);
 }
 
 /* Element by element, up to the first that is not moved whole. */
@@ -200,7 +232,7 @@ static int32_t move_elements(struct file *file, transfer_t move, const linux_vec
 
         if (element.length == 0)
             continue;
-        err = move(file, element.base, element.length);
+        err = move(file, &file->position, element.base, element.length);
         if (err < 0)
             return stopped(done, err);
         done += (size_t)err;
