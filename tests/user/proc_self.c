@@ -255,6 +255,27 @@ static void resident(void)
     check("VmHWM did not", grew("VmHWM:", rss));
 }
 
+/* The same for shared memory, which is no file's and not the program's alone. */
+static void resident_shared(void)
+{
+    char *memory = (char *)map_at(0, 600 * PAGE, PROT_RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    get("/proc/self/status");
+    int anon = row("RssAnon:"), file = row("RssFile:"), shared = row("RssShmem:");
+
+    for (int i = 0; i < 600; i++)
+        memory[i * PAGE] = 1;
+    get("/proc/self/status");
+    check("RssShmem grew", grew("RssShmem:", shared));
+    check("RssAnon and RssFile did not", !grew("RssAnon:", anon) && !grew("RssFile:", file));
+    get("/proc/meminfo");
+    check("Shmem has it", row("Shmem:") >= 2400);
+    check("Mapped has it", row("Mapped:") >= 2400);
+    call(SYS_munmap, memory, 600 * PAGE);
+    get("/proc/self/status");
+    check("RssShmem shrank", !grew("RssShmem:", shared));
+}
+
 /* The peak of what is promised rises with it and does not fall. */
 static void peak(void)
 {
@@ -364,6 +385,7 @@ int main(int argc, char **argv)
     maps(arena);
     status();
     resident();
+    resident_shared();
     peak();
     statm();
     by_number();
