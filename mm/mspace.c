@@ -283,6 +283,7 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
+    mspace_note_peaks(mspace);
     if (LIKELY(first != NULL && vma_end(first) >= end && !first->ops->foreign)) {
         release_range(mspace, base, end - base);
         mspace->stale_page = 0;

@@ -117,9 +117,11 @@ static int publish(exchange_t *exchange, vma_t *first)
     int err = mmu_fill_range(exchange->mspace->directory, base, end - base, fill_empty,
                              exchange);
 
-    if (err == 0)
+    if (err == 0) {
+        mspace_note_peaks(exchange->mspace);
         mspace_change_entries(exchange->mspace, first, base, end, exchange_entry,
                               exchange_foreign, exchange);
+    }
     return err;
 }
 

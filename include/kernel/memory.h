@@ -43,6 +43,8 @@ struct mspace {
     int lock_future;        /* (m) the VMA_LOCKS of areas to come */
     size_t p_size;          /* (m) resident private pages */
     size_t s_size;          /* (m) resident pages of files and shared objects */
+    size_t v_peak;          /* (m) the most that v_size and, below, p_size + s_size were */
+    size_t resident_peak;   /* (m) before they last fell: see mspace_note_peaks */
     size_t charged;         /* (m) pages charged (commit.h) */
     mspace_limits_t limits; /* (m) */
     size_t phys_pg_count;   /* (m) frames in use for this space, page tables included */
@@ -274,6 +276,22 @@ vma_t *mspace_search_vma(mspace_t *mspace, size_t address);
 typedef void mspace_print_t(void *context, const char *text, size_t length);
 void mspace_describe(mspace_t *mspace, mspace_print_t *print, void *context);
 
+/*
+ * What is in memory, one line a run: pages one behind the other whose entries say the
+ * same but for the frame, and for MMU_ACCESSED and MMU_DIRTY.
+ *
+ *      08048000-0804a000 r-xu shared        2
+ *
+ * => rights as the processor sees the entry ("----": held); private, shared (a file's or an
+ *    object's), zero (the common page of zeroes) or foreign; how many pages
+ * => print runs with mspace->lock held, as above; the kernel's space has no such lines
+ * => O(areas + pages promised / 64 + resident pages)
+ */
+void mspace_describe_pages(mspace_t *mspace, mspace_print_t *print, void *context);
+
+/* The counters as one line, in pages. */
+void mspace_describe_counters(mspace_t *mspace, mspace_print_t *print, void *context);
+
 /* mspace_describe to the log, then the counters. */
 void mspace_display(mspace_t *mspace);
 
@@ -340,6 +358,24 @@ int mspace_resident(mspace_t *mspace, size_t address, size_t count, uint8_t *vec
  *    holds nothing: the answer is good until the space changes
  */
 page_t mspace_translate(mspace_t *mspace, size_t vaddr);
+
+/*
+ * Copy between the kernel's memory and a program's space, or between two spaces (or
+ * one), whichever is the current one.
+ *
+ * => addresses of programs need not be aligned; any number of areas; a page that is not
+ *    there yet is made present as an access would; areas say what is allowed
+ * => 0 and *done == length, or an error and *done bytes were copied: all of those before
+ *    the first page that cannot be used, on either side. -EFAULT, -ENOMEM, -EIO as
+ *    mspace_resolve
+ * => each byte is read once; ranges of one space that overlap: no order is promised
+ * => to, from of the kernel: not in a program's part, nor in a temporary slot
+ * => no lock held; uses the temporary slots; O(pages * log areas)
+ */
+int mspace_copy_in(mspace_t *mspace, void *to, size_t from, size_t length, size_t *done);
+int mspace_copy_out(mspace_t *mspace, size_t to, const void *from, size_t length, size_t *done);
+int mspace_copy(mspace_t *to_space, size_t to, mspace_t *from_space, size_t from,
+                size_t length, size_t *done);
 
 /*
  * The kernel's view of memory it owns elsewhere: [physical, physical + length)
@@ -510,6 +546,18 @@ void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t e
 
 /* An entry of our own was taken out: release its frame and count it. */
 void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry);
+
+/*
+ * What v_size and p_size + s_size are now goes into their peaks: due before either falls,
+ * so that it costs nothing where they rise. Who asks for a peak calls it first.
+ */
+static inline void mspace_note_peaks(mspace_t *mspace)
+{
+    if (mspace->v_size > mspace->v_peak)
+        mspace->v_peak = mspace->v_size;
+    if (mspace->p_size + mspace->s_size > mspace->resident_peak)
+        mspace->resident_peak = mspace->p_size + mspace->s_size;
+}
 
 /*
  * A file ends earlier: take its pages from byte `from` on out of every space, copies of

@@ -139,6 +139,32 @@ static inline bool is_user_range(size_t address, size_t length)
     return length <= USER_END && address <= USER_END - length;
 }
 
+/* --- Vectors: vector.c */
+
+typedef struct iovec {
+    uint32_t base;
+    uint32_t length;
+} iovec_t;
+
+enum { LINUX_VECTOR_FEW = 8 };
+
+typedef struct linux_vector {
+    iovec_t *element;           /* `few`, or memory of the heap */
+    uint32_t count;
+    iovec_t few[LINUX_VECTOR_FEW];
+} linux_vector_t;
+
+/*
+ * Copy a program's vector, once, and check it as Linux does before any byte moves.
+ *
+ * => 0: every element is a user range, all together at most LINUX_COUNT_MAX bytes (what
+ *    is more is cut off); to be dropped. -EINVAL: too many elements, or a negative
+ *    length; -EFAULT: it cannot be read, or an address no program has; -ENOMEM
+ * => the copy decides: user memory is read once
+ */
+int32_t linux_get_vector(linux_vector_t *vector, size_t address, uint32_t count);
+void linux_drop_vector(linux_vector_t *vector);
+
 enum {
     LINUX_PATH_MAX = 4096,
     LINUX_COUNT_MAX = 0x7ffff000,   /* no call moves more bytes at once */

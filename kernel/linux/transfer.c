@@ -9,10 +9,7 @@
 #include <kernel/string.h>
 #include "linux.h"
 
-enum {
-    CHUNK = 1024,
-    IOV_MAX = 1024,
-};
+enum { CHUNK = 1024 };
 
 /* Bytes for the next piece at this user address. */
 static size_t piece(size_t address, size_t left)
@@ -61,9 +58,10 @@ static struct {
     char line[256];
     size_t length;
     size_t taken;
+    bool interrupted;           /* by Ctrl-C, which ends the program after the call */
 } console;
 
-/* Wait for a line. => false: Ctrl-C, which ends the program */
+/* Wait for a line. => false: Ctrl-C */
 static bool get_line(void)
 {
     int length = console_read_line(console.line, sizeof console.line - 1);
@@ -81,8 +79,10 @@ static int32_t read_console(struct file *file, off_t *position, size_t to, size_
     (void)file, (void)position;
     if (task_current->output_to_port)
         return 0;                   /* nobody is there to type */
-    if (console.taken == console.length && !get_line())
-        task_kill(SIGINT, task_current->frame, NULL);
+    if (console.taken == console.length && !get_line()) {
+        console.interrupted = true;
+        return -EINTR;
+    }
     size_t left = console.length - console.taken;
     size_t size = length < left ? length : left;
 
@@ -144,6 +144,15 @@ struct file linux_console_input = { .ops = &input_ops, .mode = FILE_READ, .users
 struct file linux_console_output = { .ops = &output_ops, .mode = FILE_WRITE, .users = 1 };
 struct file linux_console_error = { .ops = &error_ops, .mode = FILE_WRITE, .users = 1 };
 
+/* Once the call has given back what it had: Ctrl-C. */
+static int32_t done_reading(int32_t result)
+{
+    if (!console.interrupted)
+        return result;
+    console.interrupted = false;
+    task_kill(SIGINT, task_current->frame, NULL);
+}
+
 /* --- The calls */
 
 typedef int32_t (*transfer_t)(struct file *file, off_t *position, size_t address,
@@ -179,7 +188,7 @@ static int32_t transfer(const trap_frame_t *call, bool write, off_t *position)
 
 int32_t linux_read(const trap_frame_t *call)
 {
-    return transfer(call, false, NULL);
+    return done_reading(transfer(call, false, NULL));
 }
 
 int32_t linux_write(const trap_frame_t *call)
@@ -204,7 +213,7 @@ static int32_t transfer_at(const trap_frame_t *call, bool write)
 
 int32_t linux_pread64(const trap_frame_t *call)
 {
-    return transfer_at(call, false);
+    return done_reading(transfer_at(call, false));
 }
 
 int32_t linux_pwrite64(const trap_frame_t *call)
@@ -212,75 +221,18 @@ int32_t linux_pwrite64(const trap_frame_t *call)
     return transfer_at(call, true);
 }
 
-typedef struct piece_of_vector {
-    uint32_t base;
-    uint32_t length;
-} iovec_t;
-
-static int32_t get_element(size_t vector, uint32_t index, iovec_t *element)
+/* Element by element, up to the first that is not moved whole. */
+static int32_t move_elements(struct file *file, transfer_t move, const linux_vector_t *vector)
 {
-    return copy_from_user(element, vector + index * sizeof *element, sizeof *element);
-}
-
-/* What is wrong with an element. */
-static int32_t check_element(const iovec_t *element)
-{
-    if (element->length > INT32_MAX)
-        return -EINVAL;
-    return is_user_range(element->base, element->length) ? 0 : -EFAULT;
-}
-
-/*
- * All elements are checked before any byte moves. One that cannot be read counts
- * before a negative length, and that before an address.
- */
-static int32_t check_vector(size_t vector, uint32_t count)
-{
-    bool negative = false;
-    int32_t err = 0;
-    iovec_t element;
-
-    if (count > IOV_MAX)
-        return -EINVAL;
-    if (!is_user_range(vector, count * sizeof element))
-        return -EFAULT;
-    for (uint32_t i = 0; i < count; i++) {
-        if (get_element(vector, i, &element) != 0)
-            return -EFAULT;
-        if (check_element(&element) == -EINVAL)
-            negative = true;
-        else if (err == 0)
-            err = check_element(&element);
-    }
-    return negative ? -EINVAL : err;
-}
-
-static int32_t transfer_vector(const trap_frame_t *call, bool write)
-{
-    struct file *file = linux_file(call->ebx);
     size_t done = 0;
-    int32_t err;
+    int32_t err = 0;
 
-    if (file == NULL)
-        return -EBADF;
-    err = check_vector(call->ecx, call->edx);
-    if (err != 0)
-        return err;
-    transfer_t move = transfer_of(file, write);
-    if (move == NULL)
-        return -EBADF;
-    for (uint32_t i = 0; i < call->edx; i++) {
-        iovec_t element;
+    for (uint32_t i = 0; i < vector->count; i++) {
+        iovec_t element = vector->element[i];
 
-        err = get_element(call->ecx, i, &element);      /* again: it may have changed */
-        if (err == 0)
-            err = check_element(&element);
-        if (err != 0)
-            return stopped(done, err);
-        if (element.length > LINUX_COUNT_MAX - done)
-            element.length = (uint32_t)(LINUX_COUNT_MAX - done);
-        if (element.length > 0)
-            err = move(file, &file->position, element.base, element.length);
+        if (element.length == 0)
+            continue;
+        err = move(file, &file->position, element.base, element.length);
         if (err < 0)
             return stopped(done, err);
         done += (size_t)err;
@@ -290,9 +242,26 @@ static int32_t transfer_vector(const trap_frame_t *call, bool write)
     return (int32_t)done;
 }
 
+static int32_t transfer_vector(const trap_frame_t *call, bool write)
+{
+    struct file *file = linux_file(call->ebx);
+    linux_vector_t vector;
+    int32_t result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = linux_get_vector(&vector, call->ecx, call->edx);
+    if (result != 0)
+        return result;
+    transfer_t move = transfer_of(file, write);
+    result = move != NULL ? move_elements(file, move, &vector) : -EBADF;
+    linux_drop_vector(&vector);
+    return result;
+}
+
 int32_t linux_readv(const trap_frame_t *call)
 {
-    return transfer_vector(call, false);
+    return done_reading(transfer_vector(call, false));
 }
 
 int32_t linux_writev(const trap_frame_t *call)
