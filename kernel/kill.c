@@ -251,7 +251,7 @@ static fault_reason_t resolve(fault_t *fault)
 {
     fault_reason_t reason = fault_handle(task_current->mspace, fault);
 
-    while (UNLIKELY(reason == FAULT_NO_MEMORY) && oom_kill_other())
+    while (UNLIKELY(reason == FAULT_NO_MEMORY) && oom_make_room())
         reason = fault_handle(task_current->mspace, fault);
     return reason;
 }

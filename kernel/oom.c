@@ -1,10 +1,11 @@
 /*
- * Out of memory: who has to go.
+ * Out of memory: who has to go, once the kernel's heap has given back what it can.
  *
  * The largest program goes: what counts is what it has in frames, pages that it
  * shares and page tables included. A program that is not running holds nothing in
  * the kernel, so its memory is free at once.
  */
+#include <kernel/kheap.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/task.h>
@@ -33,9 +34,13 @@ void oom_report(const task_t *task)
            task->mspace->phys_pg_count * page, info->free * page, info->total * page);
 }
 
-bool oom_kill_other(void)
+bool oom_make_room(void)
 {
-    task_t *task = find_largest();
+    task_t *task;
+
+    if (kheap_trim(&kernel_heap, 0) != 0)
+        return true;
+    task = find_largest();
 
     if (task == NULL || task == task_current)
         return false;

@@ -181,7 +181,8 @@ int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
     if (vma_base(first) < base && (cuts->at_base = mspace_take_second_half(mspace)) == NULL)
         return -ENOMEM;
     if (vma_end(last) > end && (cuts->at_end = mspace_take_second_half(mspace)) == NULL) {
-        mspace_give_node(mspace, cuts->at_base);
+        /* Not kept in hand: the heap's last buffer would keep all before it. */
+        kfree(cuts->at_base);
         return -ENOMEM;
     }
     return 0;

@@ -151,14 +151,14 @@ void task_set_trap_handlers(void);
 void task_check_memory(const trap_frame_t *frame);
 
 /*
- * Memory ran out for the current task: kill the largest one, the first of all not
- * excluded, but for the kernel. Of equal ones the youngest.
+ * Memory ran out for the current task: trim the kernel's heap; if that gave nothing, kill
+ * the largest program. Of equal ones the youngest.
  *
- * => true: another one was killed, whose memory is free now; false: it is the current
- *    one, which is the caller's to kill
+ * => true: there is memory again; false: the largest is the current one, which is the
+ *    caller's to kill
  * => no lock is held, not even of the current task's space
  */
-bool oom_kill_other(void);
+bool oom_make_room(void);
 
 /* One line: who was killed for want of memory, and the figures. => before it ends */
 void oom_report(const task_t *task);

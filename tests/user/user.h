@@ -30,7 +30,7 @@ enum {
 enum {
     PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, PROT_RW = 3,
     MAP_SHARED = 0x01, MAP_PRIVATE = 0x02, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20,
-    MAP_POPULATE = 0x8000, MAP_FIXED_NOREPLACE = 0x100000,
+    MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000, MAP_FIXED_NOREPLACE = 0x100000,
     MAP_ANON_PRIVATE = MAP_ANONYMOUS | MAP_PRIVATE,
 };
 
@@ -282,10 +282,11 @@ static bool is_writable(void *address)
     return call(SYS_getrandom, address, 1, 0) == 1;
 }
 
+/* More than the machine has, if need be: without a reserve. */
 __attribute__((unused))
 static char *map_pages(size_t pages, int rights)
 {
-    int result = map_at(0, pages * PAGE, rights, MAP_ANON_PRIVATE, -1, 0);
+    int result = map_at(0, pages * PAGE, rights, MAP_ANON_PRIVATE | MAP_NORESERVE, -1, 0);
 
     if (is_error(result)) {
         show("mmap", result);
