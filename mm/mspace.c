@@ -328,19 +328,19 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
         return vma;
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
-        vma_cut_above(&mspace->tree, vma, base);
+        vma_cut_above(vma, base);
         mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
         return spare;
     }
     if (vma_base(vma) < base) {
         mspace_count_out(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
-        vma_cut_above(&mspace->tree, vma, base);
+        vma_cut_above(vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
         mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
-        vma_cut_below(&mspace->tree, vma, end);
+        vma_cut_below(vma, end);
     }
     return vma;
 }

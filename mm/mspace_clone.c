@@ -26,7 +26,7 @@ static int copy_area(mspace_t *child, const vma_t *vma, vma_t **last)
         return -ENOMEM;
     if (before != NULL && vma_can_merge(before, &copy)) {
         /* What kept them apart is not handed on. */
-        vma_append(&child->tree, before, &copy);
+        vma_append(before, &copy);
     } else {
         vma_t *node = mspace_take_node(child);
 

@@ -159,10 +159,10 @@ static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
     if (place->free_from == vma_base(vma))
         previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
     if (previous != NULL && vma_can_merge(previous, vma)) {
-        vma_append(&mspace->tree, previous, vma);
+        vma_append(previous, vma);
         merge_next(mspace, previous, next);
     } else if (next != NULL && vma_can_merge(vma, next)) {
-        vma_prepend(&mspace->tree, next, vma);
+        vma_prepend(next, vma);
     } else {
         mspace_insert(mspace, vma, place->free_from, next);
         return;

@@ -140,7 +140,7 @@ static int shrink(const remap_t *remap)
                ? mspace_take_out(mspace, base, remap->old + remap->old_length) : -EINVAL;
     /* It is the area's own: no search, and no node. */
     mspace_revoke(mspace, vma, base, end);
-    vma_cut_above(&mspace->tree, vma, base);
+    vma_cut_above(vma, base);
     mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
     mspace->unmapped_base = base;
     mspace->unmapped_end = end;
@@ -176,7 +176,7 @@ static int grow(const remap_t *remap)
     if (err != 0)
         return err;
     mspace_count_in(mspace, vma->flags, grown >> PAGE_SHIFT);
-    vma_set_range(&mspace->tree, vma, vma_base(vma), vma_end(vma) + grown);
+    vma_set_range(vma, vma_base(vma), vma_end(vma) + grown);
     mspace_merge(mspace, vma);
     return 0;
 }
@@ -293,7 +293,7 @@ static int slide(const remap_t *remap)
     mspace->unmapped_base = remap->old;
     mspace->unmapped_end = vma_end(vma);
     leave_heap(vma);
-    vma_set_range(&mspace->tree, vma, remap->target, remap->target + remap->new_length);
+    vma_set_range(vma, remap->target, remap->target + remap->new_length);
     mspace_merge(mspace, vma);
     mspace->stale_page = 0;
     mspace_account(mspace);

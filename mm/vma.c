@@ -244,12 +244,11 @@ void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next)
     link_before(tree, vma, next);
 }
 
-void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end)
+void vma_set_range(vma_t *vma, size_t base, size_t end)
 {
     size_t old_base = vma_base(vma);
     size_t old_end = vma_end(vma);
 
-    (void)tree;
     vma->length = end - base;
     if (base != old_base) {
         vma->node.value = base;
@@ -368,7 +367,7 @@ void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part)
     part->limit = limit_inside(limit_after(vma->limit, distance), length);
 }
 
-void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
+void vma_cut_below(vma_t *vma, size_t base)
 {
     size_t distance = base - vma_base(vma);
 
@@ -376,14 +375,14 @@ void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
     if (vma->ops->backed)
         vma->offset += (off_t)distance;
     vma->limit = limit_after(vma->limit, distance);
-    vma_set_range(tree, vma, base, vma_end(vma));
+    vma_set_range(vma, base, vma_end(vma));
 }
 
-void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end)
+void vma_cut_above(vma_t *vma, size_t end)
 {
     ASSERT(end > vma_base(vma) && end <= vma_end(vma));
     vma->limit = limit_inside(vma->limit, end - vma_base(vma));
-    vma_set_range(tree, vma, vma_base(vma), end);
+    vma_set_range(vma, vma_base(vma), end);
 }
 
 bool vma_can_merge(const vma_t *vma, const vma_t *next)
@@ -402,17 +401,17 @@ static off_t joined_limit(const vma_t *vma, const vma_t *next)
     return (off_t)vma->length + (next->limit == VMA_ALL_ZERO ? 0 : next->limit);
 }
 
-void vma_append(bbtree_t *tree, vma_t *vma, const vma_t *tail)
+void vma_append(vma_t *vma, const vma_t *tail)
 {
     vma->limit = joined_limit(vma, tail);
-    vma_set_range(tree, vma, vma_base(vma), vma_end(tail));
+    vma_set_range(vma, vma_base(vma), vma_end(tail));
 }
 
-void vma_prepend(bbtree_t *tree, vma_t *vma, const vma_t *head)
+void vma_prepend(vma_t *vma, const vma_t *head)
 {
     vma->limit = joined_limit(head, vma);
     vma->offset = head->offset;
-    vma_set_range(tree, vma, vma_base(head), vma_end(vma));
+    vma_set_range(vma, vma_base(head), vma_end(vma));
 }
 
 void vma_absorb(bbtree_t *tree, vma_t *vma, vma_t *next)

@@ -278,7 +278,7 @@ static inline vma_t *vma_previous(const vma_t *vma)
 void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next);
 
 /* Move an area's ends, not past its neighbours. Nothing but the range changes. */
-void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end);
+void vma_set_range(vma_t *vma, size_t base, size_t end);
 
 /*
  * The lowest free place for `length` bytes in [low, high), out of the guard gap of an
@@ -303,8 +303,8 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
 void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part);
 
 /* Take the part below `base`, or from `end` on, off an area in the tree. */
-void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);
-void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end);
+void vma_cut_below(vma_t *vma, size_t base);
+void vma_cut_above(vma_t *vma, size_t end);
 
 /* Whether the area `next`, right behind `vma`, continues it. */
 bool vma_can_merge(const vma_t *vma, const vma_t *next);
@@ -313,8 +313,8 @@ bool vma_can_merge(const vma_t *vma, const vma_t *next);
  * Let an area take over the range of another one, which it can merge with and
  * which is not in the tree: one behind it, or one before it.
  */
-void vma_append(bbtree_t *tree, vma_t *vma, const vma_t *tail);
-void vma_prepend(bbtree_t *tree, vma_t *vma, const vma_t *head);
+void vma_append(vma_t *vma, const vma_t *tail);
+void vma_prepend(vma_t *vma, const vma_t *head);
 
 /* The same with the next area of the tree, which goes: its node and its file
  * reference are the caller's. */

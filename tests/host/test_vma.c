@@ -343,12 +343,12 @@ TEST(vma_split_divides_offset_limit_and_reference)
         CHECK_OK(bbtree_check(&forest.tree));
 
         /* Cutting off the other part leaves the same half. */
-        vma_cut_below(&forest.tree, vma, AT(10 + at->cut));
+        vma_cut_below(vma, AT(10 + at->cut));
         CHECK_EQ(vma->offset, 8192 + (off_t)PAGES(at->cut));
         CHECK_EQ(vma->limit, at->upper);
         CHECK_EQ(vma->gap, PAGES(10 + at->cut));
         make_file_area(&forest, &vma, &ino, at->limit);
-        vma_cut_above(&forest.tree, vma, AT(10 + at->cut));
+        vma_cut_above(vma, AT(10 + at->cut));
         CHECK_EQ(vma->offset, 8192);
         CHECK_EQ(vma->limit, at->lower);
         CHECK_EQ(vma->length, PAGES(at->cut));
