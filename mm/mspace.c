@@ -308,7 +308,7 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 
         freed += vma->gap + vma->length;
         mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-        vma_remove(&mspace->tree, vma);
+        vma_remove(&mspace->tree, vma, NULL);
         mspace_free_vma(mspace, vma);
         vma = next;
     }
@@ -345,13 +345,22 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     return vma;
 }
 
-static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+/* Take an area out, whole, with its pages, which are our own. */
+static inline void take_out_area(mspace_t *mspace, vma_t *vma)
 {
-    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    release_range(mspace, vma_base(vma), vma->length);
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+    mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+    vma_remove(&mspace->tree, vma, vma_next(vma));
+    mspace_free_vma(mspace, vma);
+}
+
+/* Take out what is not exactly one area. => first: the first area at or above base */
+static NOINLINE int take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end)
+{
     vma_t *spare = NULL;
 
-    if (first == NULL || vma_base(first) >= end)
-        return 0;
     if (mspace_cuts_in_two(first, base, end)) {
         spare = mspace_take_second_half(mspace);
         if (spare == NULL)
@@ -359,6 +368,22 @@ static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
     }
     mspace_revoke(mspace, first, base, end);
     mspace_remove(mspace, first, base, end, spare);
+    return 0;
+}
+
+static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    int err = 0;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    if (LIKELY(vma_base(first) == base && vma_end(first) == end && !first->ops->foreign))
+        take_out_area(mspace, first);
+    else
+        err = take_out_parts(mspace, first, base, end);
+    if (err != 0)
+        return err;
     mspace->unmapped_base = base;
     mspace->unmapped_end = end;
     return 0;

@@ -13,12 +13,6 @@
 
 /* ---- places */
 
-/* A place in a free range: where that begins, and the area behind it, or NULL. */
-typedef struct place {
-    size_t free_from;
-    vma_t *next;
-} place_t;
-
 /* The lowest address that searches treat as the stack's. */
 static size_t stack_floor(const mspace_t *mspace)
 {
@@ -31,10 +25,11 @@ bool mspace_is_for_stack(const mspace_t *mspace, size_t base, size_t end)
 }
 
 /* Whether [base, end), a legal range, is free; and where it lies. */
-static bool is_free(const mspace_t *mspace, size_t base, size_t end, place_t *place)
+static bool is_free(const mspace_t *mspace, size_t base, size_t end, vma_place_t *place)
 {
     vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, base));
 
+    place->previous = vma;
     if (vma == NULL) {
         place->free_from = mspace->lower_bound;
         place->next = vma_of(bbtree_first(&mspace->tree));
@@ -70,21 +65,11 @@ static size_t find_from(const mspace_t *mspace, size_t low, size_t length, vma_t
     return found;
 }
 
-/* Where the free range before `next` begins, or the tail. */
-static size_t free_before(const mspace_t *mspace, const vma_t *next)
-{
-    const vma_t *last;
-
-    if (next != NULL)
-        return vma_base(next) - next->gap;
-    last = vma_of(bbtree_last(&mspace->tree));
-    return last != NULL ? vma_end(last) : mspace->lower_bound;
-}
-
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
 static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
-                                       place_t *place)
+                                       vma_place_t *place)
 {
+    vma_t *next;
     size_t base;
 
     if (hint != 0 && mspace_legal_range(mspace, hint, length) &&
@@ -92,28 +77,28 @@ static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t len
         is_free(mspace, hint, hint + length, place) &&
         !is_in_guard_gap(place->next, hint + length))
         return hint;
-    base = find_from(mspace, mspace->map_base, length, &place->next);
+    base = find_from(mspace, mspace->map_base, length, &next);
     if (UNLIKELY(base == 0))
-        base = find_from(mspace, mspace->lower_bound, length, &place->next);
-    if (base != 0)
-        place->free_from = free_before(mspace, place->next);
+        base = find_from(mspace, mspace->lower_bound, length, &next);
+    if (LIKELY(base != 0))
+        *place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
     return base;
 }
 
 size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
 {
-    place_t place;
+    vma_place_t place;
 
     return find_place(mspace, hint, length, &place);
 }
 
 /* ---- areas */
 
-void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next)
+void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
     if (vma->ino != NULL)
         inode_hold(vma->ino);
-    vma_insert(&mspace->tree, vma, free_from, next);
+    vma_insert(&mspace->tree, vma, place);
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
 }
 
@@ -151,20 +136,18 @@ void mspace_merge_range(mspace_t *mspace, vma_t *first, size_t end)
 }
 
 /* Put a made-up area in, or let what it continues take it over. */
-static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
+static void add_area(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
+    vma_t *previous = place->previous;
     vma_t *next = place->next;
-    vma_t *previous = NULL;
 
-    if (place->free_from == vma_base(vma))
-        previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
     if (previous != NULL && vma_can_merge(previous, vma)) {
         vma_append(previous, vma);
         merge_next(mspace, previous, next);
     } else if (next != NULL && vma_can_merge(vma, next)) {
         vma_prepend(next, vma);
     } else {
-        mspace_insert(mspace, vma, place->free_from, next);
+        mspace_insert(mspace, vma, place);
         return;
     }
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
@@ -175,13 +158,13 @@ static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
  * The same for VMA_RESOLVE. The area stays by itself until all its pages are
  * there, so that it can be taken out again without memory.
  */
-static int add_populated(mspace_t *mspace, vma_t *vma, const place_t *place)
+static int add_populated(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
     size_t base = vma_base(vma);
     size_t end = vma_end(vma);
     int err;
 
-    mspace_insert(mspace, vma, place->free_from, place->next);
+    mspace_insert(mspace, vma, place);
     err = fault_populate(mspace, vma, base, end - base);
     if (err != 0) {
         mspace_revoke(mspace, vma, base, end);
@@ -235,7 +218,7 @@ int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_
 static int map(mspace_t *mspace, vma_t *vma, size_t address, int flags, size_t *result)
 {
     size_t length = vma->length;
-    place_t place;
+    vma_place_t place;
     int err = 0;
 
     if ((flags & VMA_FIXED) != 0) {
@@ -311,7 +294,7 @@ static int shrink_break(mspace_t *mspace, size_t base, size_t end)
 /* Add [base, end) to the heap, with a free page left behind it. */
 static int grow_break(mspace_t *mspace, size_t base, size_t end)
 {
-    place_t place;
+    vma_place_t place;
     vma_t *vma;
     int err;
 
@@ -365,7 +348,7 @@ int mspace_break(mspace_t *mspace, size_t new_break)
 
 static int set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit)
 {
-    place_t place;
+    vma_place_t place;
     vma_t *vma;
     int err;
 

@@ -268,16 +268,9 @@ static void remove_range(mspace_t *mspace, size_t base, size_t pages, size_t end
 static void insert(mspace_t *mspace, vma_t *area)
 {
     vma_t *next = vma_at_or_above(&mspace->tree, vma_base(area));
-    size_t free_from;
+    vma_place_t place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
 
-    if (next != NULL) {
-        free_from = vma_base(next) - next->gap;
-    } else {
-        const vma_t *last = vma_of(bbtree_last(&mspace->tree));
-
-        free_from = last != NULL ? vma_end(last) : mspace->lower_bound;
-    }
-    mspace_insert(mspace, area, free_from, next);
+    mspace_insert(mspace, area, &place);
 }
 
 static int slide(const remap_t *remap)

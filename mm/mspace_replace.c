@@ -192,7 +192,7 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     size_t end = vma_end(vma);
     vma_t *first = vma_at_or_above(&mspace->tree, base);
     vma_t *spare = NULL;
-    vma_t *previous;
+    vma_place_t place;
     vma_t *next;
     size_t pages = vma->length >> PAGE_SHIFT;
     int err = mspace_promise_over(mspace, vma->flags, pages, first, base, end);
@@ -218,8 +218,8 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
         mspace_revoke(mspace, first, base, end);
     next = mspace_remove(mspace, first, base, end, spare);
-    previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
-    mspace_insert(mspace, vma, previous != NULL ? vma_end(previous) : mspace->lower_bound, next);
+    place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
+    mspace_insert(mspace, vma, &place);
     mspace_merge(mspace, vma);
     return 0;
 }

@@ -583,11 +583,8 @@ void mspace_give_node(mspace_t *mspace, vma_t *vma);
 int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_t limit,
                      int flags);
 
-/*
- * Put a made-up area in. => free_from: where the free range that it goes into
- * begins; next: the area behind it, or NULL
- */
-void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next);
+/* Put a made-up area in. => place: the free range that it goes into */
+void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place);
 
 /* Merge an area with both neighbours if they continue it. => what it became */
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma);

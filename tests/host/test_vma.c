@@ -164,10 +164,12 @@ typedef struct forest {
 static vma_t *plant(forest_t *forest, size_t base, size_t length, size_t free_from, vma_t *next)
 {
     vma_t *vma = &forest->node[forest->used++];
+    vma_place_t place;
 
     *vma = (vma_t){ .length = length, .flags = VMA_ANON, .ops = &vma_ops_anon };
     vma->node.value = base;
-    vma_insert(&forest->tree, vma, free_from, next);
+    place = vma_place_before(&forest->tree, free_from, next);
+    vma_insert(&forest->tree, vma, &place);
     return vma;
 }
 
@@ -252,19 +254,13 @@ TEST(vma_find_hole_agrees_with_a_plain_search)
 
         /* One-page areas: put in or take out. */
         if (taken[page]) {
-            vma_t *after = vma_next(&nodes[page]);
-
-            bbtree_remove(&tree, &nodes[page].node);
-            if (after != NULL) {
-                after->gap += nodes[page].gap + nodes[page].length;
-                bbtree_refresh(&tree, &after->node);
-            }
+            vma_remove(&tree, &nodes[page], vma_next(&nodes[page]));
         } else {
             vma_t *after = vma_at_or_above(&tree, AT(page));
-            vma_t *before = after != NULL ? vma_previous(after) : vma_of(bbtree_last(&tree));
+            vma_place_t place = vma_place_before(&tree, AT(0), after);
 
             nodes[page] = (vma_t){ .node = { .value = AT(page) }, .length = PAGE_SIZE };
-            vma_insert(&tree, &nodes[page], before != NULL ? vma_end(before) : AT(0), after);
+            vma_insert(&tree, &nodes[page], &place);
         }
         taken[page] = !taken[page];
         CHECK_OK(bbtree_check(&tree));
@@ -304,12 +300,14 @@ static const cut_case_t cut_cases[] = {
 
 static void make_file_area(forest_t *forest, vma_t **vma, inode_t *ino, off_t limit)
 {
+    vma_place_t place = { .free_from = AT(0) };
+
     forest_init(forest);
     *vma = &forest->node[forest->used++];
     **vma = (vma_t){ .length = PAGES(4), .flags = VMA_FILE, .ops = &vma_ops_file, .ino = ino,
                      .offset = 8192, .limit = limit };
     (*vma)->node.value = AT(10);
-    vma_insert(&forest->tree, *vma, AT(0), NULL);
+    vma_insert(&forest->tree, *vma, &place);
 }
 
 TEST(vma_split_divides_offset_limit_and_reference)
