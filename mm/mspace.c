@@ -29,6 +29,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
+        .full_length = SIZE_MAX,
         .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX, MSPACE_LOCK_LIMIT },
     };
     bbtree_init(&mspace->tree, vma_update);
@@ -330,6 +331,7 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(vma, base);
         mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+        mspace_note_hole(mspace, spare);
         return spare;
     }
     if (vma_base(vma) < base) {
@@ -342,17 +344,21 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
         mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
         vma_cut_below(vma, end);
     }
+    mspace_note_hole(mspace, vma);
     return vma;
 }
 
 /* Take an area out, whole, with its pages, which are our own. */
 static inline void take_out_area(mspace_t *mspace, vma_t *vma)
 {
+    vma_t *next = vma_next(vma);
+
     release_range(mspace, vma_base(vma), vma->length);
     mspace->stale_page = 0;
     mspace_account(mspace);
     mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-    vma_remove(&mspace->tree, vma, vma_next(vma));
+    vma_remove(&mspace->tree, vma, next);
+    mspace_note_hole(mspace, next);
     mspace_free_vma(mspace, vma);
 }
 
@@ -452,6 +458,7 @@ int mspace_scavenge(mspace_t *mspace)
     int count = 0;
 
     splock_lock(&mspace->lock);
+    mspace->full_end = 0;
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = next) {
         next = vma_next(vma);
         if ((vma->flags & VMA_DEAD) != 0) {
@@ -470,6 +477,7 @@ void mspace_sweep(mspace_t *mspace)
     mark_dead(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->lower_bound,
               mspace->upper_bound);
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
+    mspace->full_end = 0;
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
     mspace->lock_future = 0;

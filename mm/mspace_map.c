@@ -65,6 +65,14 @@ static size_t find_from(const mspace_t *mspace, size_t low, size_t length, vma_t
     return found;
 }
 
+/* Where a search for `length` bytes from map_base up may begin. */
+static inline size_t search_base(const mspace_t *mspace, size_t length)
+{
+    if (length >= mspace->full_length && mspace->full_end > mspace->map_base)
+        return mspace->full_end;
+    return mspace->map_base;
+}
+
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
 static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
                                        vma_place_t *place)
@@ -77,9 +85,13 @@ static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t len
         is_free(mspace, hint, hint + length, place) &&
         !is_in_guard_gap(place->next, hint + length))
         return hint;
-    base = find_from(mspace, mspace->map_base, length, &next);
-    if (UNLIKELY(base == 0))
+    base = find_from(mspace, search_base(mspace, length), length, &next);
+    if (UNLIKELY(base == 0)) {
         base = find_from(mspace, mspace->lower_bound, length, &next);
+    } else if (length <= mspace->full_length) {
+        mspace->full_end = base;
+        mspace->full_length = length;
+    }
     if (LIKELY(base != 0))
         *place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
     return base;
@@ -99,6 +111,8 @@ void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
     if (vma->ino != NULL)
         inode_hold(vma->ino);
     vma_insert(&mspace->tree, vma, place);
+    /* What is before it may have been kept free for the stack behind it. */
+    mspace_note_hole(mspace, vma);
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
 }
 
@@ -243,6 +257,8 @@ static int map(mspace_t *mspace, vma_t *vma, size_t address, int flags, size_t *
     if (UNLIKELY((flags & VMA_RESOLVE) != 0))
         return add_populated(mspace, vma, &place);
     add_area(mspace, vma, &place);
+    if (mspace->full_end == address)
+        mspace->full_end = address + length;
     return 0;
 }
 

@@ -141,6 +141,8 @@ static int shrink(const remap_t *remap)
     /* It is the area's own: no search, and no node. */
     mspace_revoke(mspace, vma, base, end);
     vma_cut_above(vma, base);
+    if (base < mspace->full_end)
+        mspace->full_end = base;
     mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
     mspace->unmapped_base = base;
     mspace->unmapped_end = end;
@@ -287,6 +289,7 @@ static int slide(const remap_t *remap)
     mspace->unmapped_end = vma_end(vma);
     leave_heap(vma);
     vma_set_range(vma, remap->target, remap->target + remap->new_length);
+    mspace->full_end = 0;
     mspace_merge(mspace, vma);
     mspace->stale_page = 0;
     mspace_account(mspace);

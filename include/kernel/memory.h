@@ -38,6 +38,8 @@ struct mspace {
     size_t lower_bound;     /* (c) */
     size_t upper_bound;     /* (c) first address past the space */
     size_t map_base;        /* (m) where the search for a free range begins */
+    size_t full_end;        /* (m) below, from map_base up, no place is free... */
+    size_t full_length;     /* (m) ...for so many bytes or more: searches begin there */
     size_t v_size;          /* (m) pages promised by all areas */
     size_t locked;          /* (m) pages of them in areas that are VMA_LOCKED */
     int lock_future;        /* (m) the VMA_LOCKS of areas to come */
@@ -507,6 +509,15 @@ static inline void mspace_account(mspace_t *mspace)
  */
 void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
                            mmu_change_t *ours, mmu_change_t *foreign, void *context);
+
+/* The free range before `next`, or behind the last area if that is NULL, became larger. */
+static inline void mspace_note_hole(mspace_t *mspace, const vma_t *next)
+{
+    size_t start = next != NULL ? vma_base(next) - next->gap : 0;
+
+    if (start < mspace->full_end)
+        mspace->full_end = start;
+}
 
 /* An entry of our own was taken out: release its frame and count it. */
 void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry);
