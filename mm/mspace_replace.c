@@ -227,9 +227,12 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
 void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
                      inode_t *ino, off_t offset, off_t limit, int flags)
 {
+    void *place = mspace_map(mspace, address, length, ino, offset, limit, flags | VMA_FIXED);
     vma_t *vma = NULL;
     int err = -EINVAL;
 
+    if (place != NULL || *host_errno() != ERANGE)
+        return place;
     splock_lock(&mspace->lock);
     if (mspace->directory != PAGE_NONE && mspace_legal_range(mspace, address, length)) {
         vma = mspace_take_node(mspace);
