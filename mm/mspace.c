@@ -118,14 +118,6 @@ void mspace_close(mspace_t *mspace)
 
 /* ---- finding */
 
-bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length)
-{
-    return ((address | length) & PAGE_MASK) == 0 && length != 0 &&
-           address >= mspace->lower_bound &&
-           length <= mspace->upper_bound - mspace->lower_bound &&
-           address <= mspace->upper_bound - length;
-}
-
 vma_t *mspace_search_vma(mspace_t *mspace, size_t address)
 {
     vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, address));
@@ -362,11 +354,25 @@ static inline void take_out_area(mspace_t *mspace, vma_t *vma)
     mspace_free_vma(mspace, vma);
 }
 
-/* Take out what is not exactly one area. => first: the first area at or above base */
-static NOINLINE int take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end)
+void mspace_take_out_tail(mspace_t *mspace, vma_t *vma, size_t base)
+{
+    size_t end = vma_end(vma);
+
+    mspace_revoke(mspace, vma, base, end);
+    vma_cut_above(vma, base);
+    mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+    if (base < mspace->full_end)
+        mspace->full_end = base;
+}
+
+int mspace_take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     vma_t *spare = NULL;
 
+    if (vma_base(first) < base && vma_end(first) == end) {
+        mspace_take_out_tail(mspace, first, base);
+        return 0;
+    }
     if (mspace_cuts_in_two(first, base, end)) {
         spare = mspace_take_second_half(mspace);
         if (spare == NULL)
@@ -377,17 +383,14 @@ static NOINLINE int take_out_parts(mspace_t *mspace, vma_t *first, size_t base, 
     return 0;
 }
 
-static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
 {
     vma_t *first = vma_at_or_above(&mspace->tree, base);
-    int err = 0;
+    int err;
 
     if (first == NULL || vma_base(first) >= end)
         return 0;
-    if (LIKELY(vma_base(first) == base && vma_end(first) == end && !first->ops->foreign))
-        take_out_area(mspace, first);
-    else
-        err = take_out_parts(mspace, first, base, end);
+    err = mspace_take_out_parts(mspace, first, base, end);
     if (err != 0)
         return err;
     mspace->unmapped_base = base;
@@ -395,18 +398,23 @@ static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
     return 0;
 }
 
-int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
-{
-    return take_out(mspace, base, end);
-}
-
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
     int err = -EINVAL;
+    vma_t *vma;
 
     splock_lock(&mspace->lock);
-    if (mspace_legal_range(mspace, address, length))
-        err = take_out(mspace, address, address + length);
+    vma = vma_of(bbtree_search_le(&mspace->tree, address));
+    if (LIKELY(vma != NULL && vma_base(vma) == address && vma->length == length &&
+               !vma->ops->foreign)) {
+        /* One area, whole: the range is a legal one. */
+        take_out_area(mspace, vma);
+        mspace->unmapped_base = address;
+        mspace->unmapped_end = address + length;
+        err = 0;
+    } else if (mspace_legal_range(mspace, address, length)) {
+        err = mspace_take_out(mspace, address, address + length);
+    }
     splock_unlock(&mspace->lock);
     return err;
 }

@@ -129,8 +129,10 @@ static void merge_next(mspace_t *mspace, vma_t *vma, vma_t *next)
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma)
 {
     vma_t *previous;
+    vma_t *next = vma_next(vma);
 
-    merge_next(mspace, vma, vma_next(vma));
+    if (next != NULL && next->gap == 0)
+        merge_next(mspace, vma, next);
     /* A gap before it needs no look at what lies before that. */
     if (vma->gap == 0 && (previous = vma_previous(vma)) != NULL &&
         vma_can_merge(previous, vma)) {
@@ -147,6 +149,19 @@ void mspace_merge_range(mspace_t *mspace, vma_t *first, size_t end)
 
     while (vma_end(vma) < end)
         vma = mspace_merge(mspace, vma_next(vma));
+}
+
+int mspace_grow(mspace_t *mspace, vma_t *vma, size_t end)
+{
+    size_t pages = (end - vma_end(vma)) >> PAGE_SHIFT;
+    int err = mspace_promise(mspace, vma->flags, pages);
+
+    if (err != 0)
+        return err;
+    mspace_count_in(mspace, vma->flags, pages);
+    vma_set_range(vma, vma_base(vma), end);
+    mspace_merge(mspace, vma);
+    return 0;
 }
 
 /* Put a made-up area in, or let what it continues take it over. */
@@ -293,19 +308,14 @@ void *mspace_map(mspace_t *mspace, size_t address, size_t length,
 static int shrink_break(mspace_t *mspace, size_t base, size_t end)
 {
     vma_t *first = vma_at_or_above(&mspace->tree, base);
-    vma_t *spare = NULL;
 
     if (first == NULL || vma_base(first) >= end)
         return -ENOMEM;
-    if (mspace_cuts_in_two(first, base, end)) {
-        spare = mspace_take_second_half(mspace);
-        if (spare == NULL)
-            return -ENOMEM;
-    }
-    mspace_revoke(mspace, first, base, end);
-    mspace_remove(mspace, first, base, end, spare);
-    return 0;
+    return mspace_take_out_parts(mspace, first, base, end);
 }
+
+/* What every area of the heap is, but for locks and advice. */
+#define HEAP_FLAGS (VMA_HEAP_SEGMENT | VMA_CAPABILITIES | VMA_COPY_ON_WRITE | VMA_ACCOUNTED)
 
 /* Add [base, end) to the heap, with a free page left behind it. */
 static int grow_break(mspace_t *mspace, size_t base, size_t end)
@@ -319,6 +329,9 @@ static int grow_break(mspace_t *mspace, size_t base, size_t end)
         !is_free(mspace, base, end + PAGE_SIZE, &place) ||
         is_in_guard_gap(place.next, end + PAGE_SIZE))
         return -ENOMEM;
+    vma = place.previous;
+    if (vma != NULL && vma_end(vma) == base && vma->flags == (HEAP_FLAGS | mspace->lock_future))
+        return mspace_grow(mspace, vma, end);
     vma = mspace_take_node(mspace);
     if (vma == NULL)
         return -ENOMEM;

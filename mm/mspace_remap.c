@@ -139,11 +139,7 @@ static int shrink(const remap_t *remap)
         return is_legal_source(remap)
                ? mspace_take_out(mspace, base, remap->old + remap->old_length) : -EINVAL;
     /* It is the area's own: no search, and no node. */
-    mspace_revoke(mspace, vma, base, end);
-    vma_cut_above(vma, base);
-    if (base < mspace->full_end)
-        mspace->full_end = base;
-    mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+    mspace_take_out_tail(mspace, vma, base);
     mspace->unmapped_base = base;
     mspace->unmapped_end = end;
     return 0;
@@ -164,23 +160,6 @@ static bool can_grow(const remap_t *remap)
     if (grown > (next != NULL ? next->gap : mspace->upper_bound - end))
         return false;
     return (vma->flags & VMA_STACK) != 0 || !mspace_is_for_stack(mspace, end, end + grown);
-}
-
-/* Move the end of the area up. => 0, -ENOMEM, -EAGAIN */
-static int grow(const remap_t *remap)
-{
-    mspace_t *mspace = remap->mspace;
-    size_t grown = remap->new_length - remap->old_length;
-    vma_t *vma = remap->vma;
-
-    int err = mspace_promise(mspace, vma->flags, grown >> PAGE_SHIFT);
-
-    if (err != 0)
-        return err;
-    mspace_count_in(mspace, vma->flags, grown >> PAGE_SHIFT);
-    vma_set_range(vma, vma_base(vma), vma_end(vma) + grown);
-    mspace_merge(mspace, vma);
-    return 0;
 }
 
 /* ---- move */
@@ -422,7 +401,7 @@ static ALWAYS_INLINE int do_remap(remap_t *remap)
     if (err != 0)
         return err;
     if (can_grow(remap))
-        return grow(remap);
+        return mspace_grow(mspace, remap->vma, remap->old + remap->new_length);
     if ((remap->flags & REMAP_MAY_MOVE) == 0)
         return -ENOMEM;
     remap->target = 0;

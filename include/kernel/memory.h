@@ -385,7 +385,12 @@ const char *memory_check(void);
  * The one judge of ranges: aligned, not empty, inside the space. Only after its
  * yes may address and length be added.
  */
-bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length);
+static inline bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length)
+{
+    return ((address | length) & PAGE_MASK) == 0 && length != 0 &&
+           address >= mspace->lower_bound && length <= mspace->upper_bound &&
+           address <= mspace->upper_bound - length;
+}
 
 /* Whether limits.data allows `pages` more of a program's data. O(areas) */
 bool mspace_may_have_data(mspace_t *mspace, size_t pages);
@@ -552,6 +557,13 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
 int mspace_take_out(mspace_t *mspace, size_t base, size_t end);
 
 /*
+ * The same with the first area at or above base in hand, which begins below end; of
+ * _tail, with an area whose part from base on goes, but not all of it.
+ */
+int mspace_take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end);
+void mspace_take_out_tail(mspace_t *mspace, vma_t *vma, size_t base);
+
+/*
  * The place that mspace_map takes without VMA_FIXED. => 0: there is no room
  *
  * => hint: 0, or where it would be best
@@ -596,6 +608,12 @@ int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_
 
 /* Put a made-up area in. => place: the free range that it goes into */
 void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place);
+
+/*
+ * Move the end of an area up, as far as its flags would be mapped there; what is there is
+ * free. => 0; -EAGAIN, -ENOMEM: as mspace_promise
+ */
+int mspace_grow(mspace_t *mspace, vma_t *vma, size_t end);
 
 /* Merge an area with both neighbours if they continue it. => what it became */
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma);
