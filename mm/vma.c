@@ -181,13 +181,14 @@ static inline size_t counted_gap(const vma_t *vma)
 static ALWAYS_INLINE bool update(bbnode_t *node)
 {
     vma_t *vma = vma_of(node);
-    size_t gap = counted_gap(vma);
+    size_t gap = node->left != NULL ? vma_of(node->left)->largest_gap : 0;
     bool changed;
 
-    if (node->left != NULL && vma_of(node->left)->largest_gap > gap)
-        gap = vma_of(node->left)->largest_gap;
     if (node->right != NULL && vma_of(node->right)->largest_gap > gap)
         gap = vma_of(node->right)->largest_gap;
+    /* Mostly its own is none, and what is usable of it need not be known. */
+    if (vma->gap > gap && counted_gap(vma) > gap)
+        gap = counted_gap(vma);
     changed = vma->largest_gap != gap;
     vma->largest_gap = gap;
     return changed;
