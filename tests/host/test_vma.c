@@ -235,8 +235,8 @@ TEST(vma_neighbours_of_an_address)
     CHECK(vma_next(a) == NULL && vma_previous(b) == NULL);
 }
 
-/* Random areas in a space of a few pages, against an array. */
-TEST(vma_find_hole_agrees_with_a_plain_search)
+/* Random areas of one unit in a space of a few, against an array. */
+static void compare_holes(size_t unit)
 {
     enum { WIDTH = 128 };
     static vma_t nodes[WIDTH];
@@ -252,14 +252,14 @@ TEST(vma_find_hole_agrees_with_a_plain_search)
         size_t found = 0;
         vma_t *next = NULL;
 
-        /* One-page areas: put in or take out. */
+        /* Put an area in or take it out. */
         if (taken[page]) {
             vma_remove(&tree, &nodes[page], vma_next(&nodes[page]));
         } else {
-            vma_t *after = vma_at_or_above(&tree, AT(page));
+            vma_t *after = vma_at_or_above(&tree, AT(0) + page * unit);
             vma_place_t place = vma_place_before(&tree, AT(0), after);
 
-            nodes[page] = (vma_t){ .node = { .value = AT(page) }, .length = PAGE_SIZE };
+            nodes[page] = (vma_t){ .node = { .value = AT(0) + page * unit }, .length = unit };
             vma_insert(&tree, &nodes[page], &place);
         }
         taken[page] = !taken[page];
@@ -270,12 +270,24 @@ TEST(vma_find_hole_agrees_with_a_plain_search)
             while (free < length && !taken[base + free])
                 free++;
             if (free == length)
-                found = AT(base);
+                found = AT(0) + base * unit;
         }
-        CHECK_EQ(vma_find_hole(&tree, AT(low), AT(high), PAGES(length), &next), found);
+        CHECK_EQ(vma_find_hole(&tree, AT(0) + low * unit, AT(0) + high * unit, length * unit,
+                               &next), found);
         if (found != 0)
             CHECK(next == vma_at_or_above(&tree, found));
     }
+}
+
+TEST(vma_find_hole_agrees_with_a_plain_search)
+{
+    compare_holes(PAGE_SIZE);
+}
+
+/* Gaps that count as one length in the tree's summaries, too. */
+TEST(vma_find_hole_among_long_gaps)
+{
+    compare_holes(16 * MIB);
 }
 
 /* ---- cutting and merging */
