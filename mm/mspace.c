@@ -287,6 +287,24 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 
 /* ---- taking out areas */
 
+/* Take out the areas from `first` to before `behind`, which are most of those there are. */
+static void remove_most(mspace_t *mspace, vma_t *first, vma_t *behind)
+{
+    bbnode_t *node;
+    bbnode_t *next;
+
+    if (behind != NULL)
+        behind->gap = vma_base(behind) - (vma_base(first) - first->gap);
+    node = bbtree_remove_run(&mspace->tree, vma_node(first), vma_node(behind));
+    for (; node != NULL; node = next) {
+        vma_t *vma = vma_of(node);
+
+        next = node->left;
+        mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+        mspace_free_vma(mspace, vma);
+    }
+}
+
 /*
  * Take out the areas from `vma` on that lie below `end`.
  *
@@ -294,9 +312,17 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
  */
 static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 {
+    vma_t *behind;
+    size_t count = 0;
     size_t freed = 0;
 
-    while (vma != NULL && vma_end(vma) <= end) {
+    for (behind = vma; behind != NULL && vma_end(behind) <= end; behind = vma_next(behind))
+        count++;
+    if (count > mspace->tree.count / 2) {
+        remove_most(mspace, vma, behind);
+        return behind;
+    }
+    while (vma != behind) {
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
