@@ -106,7 +106,7 @@ size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
 
 /* ---- areas */
 
-void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
+static ALWAYS_INLINE void insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
     if (vma->ino != NULL)
         inode_hold(vma->ino);
@@ -114,6 +114,11 @@ void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
     /* What is before it may have been kept free for the stack behind it. */
     mspace_note_hole(mspace, vma);
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+}
+
+void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
+{
+    insert(mspace, vma, place);
 }
 
 /* Let an area take in what follows it, as far as that continues it. */
@@ -176,7 +181,7 @@ static void add_area(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
     } else if (next != NULL && vma_can_merge(vma, next)) {
         vma_prepend(next, vma);
     } else {
-        mspace_insert(mspace, vma, place);
+        insert(mspace, vma, place);
         return;
     }
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);

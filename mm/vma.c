@@ -276,14 +276,14 @@ void vma_set_range(vma_t *vma, size_t base, size_t end)
     if (base != old_base) {
         vma->node.value = base;
         vma->gap += base - old_base;
-        vma_refresh(vma);
+        update_upwards(&vma->node, update);
     }
     if (end != old_end) {
         vma_t *next = vma_next(vma);
 
         if (next != NULL) {
             next->gap += old_end - end;
-            vma_refresh(next);
+            update_upwards(&next->node, update);
         }
     }
 }
@@ -417,9 +417,16 @@ void vma_cut_below(vma_t *vma, size_t base)
 
 void vma_cut_above(vma_t *vma, size_t end)
 {
-    ASSERT(end > vma_base(vma) && end <= vma_end(vma));
-    vma->limit = limit_inside(vma->limit, end - vma_base(vma));
-    vma_set_range(vma, vma_base(vma), end);
+    size_t length = end - vma_base(vma);
+    vma_t *next = vma_next(vma);
+
+    ASSERT(length != 0 && length <= vma->length);
+    vma->limit = limit_inside(vma->limit, length);
+    if (next != NULL) {
+        next->gap += vma->length - length;
+        gap_grew(next);
+    }
+    vma->length = length;
 }
 
 bool vma_can_merge_backing(const vma_t *vma, const vma_t *next)
