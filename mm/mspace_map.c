@@ -49,20 +49,30 @@ static bool is_in_guard_gap(const vma_t *next, size_t end)
            vma_base(next) - end < STACK_GUARD_GAP;
 }
 
+/* Where searches end: below the stack's range first, if there is one. */
+static inline size_t search_end(const mspace_t *mspace)
+{
+    return mspace->stack_base != 0 ? stack_floor(mspace) : mspace->upper_bound;
+}
+
 /* The lowest free place for `length` bytes from `low` up. => 0: none */
 static size_t find_from(const mspace_t *mspace, size_t low, size_t length, vma_t **next)
 {
-    size_t high = mspace->upper_bound;
-    size_t found;
+    size_t found = vma_find_hole(&mspace->tree, low, search_end(mspace), length, next);
 
-    if (mspace->stack_base == 0)
-        return vma_find_hole(&mspace->tree, low, high, length, next);
-    found = vma_find_hole(&mspace->tree, low, stack_floor(mspace), length, next);
-    if (UNLIKELY(found == 0)) {
+    if (found == 0 && mspace->stack_base != 0) {
         low = low > mspace->stack_end ? low : mspace->stack_end;
-        found = vma_find_hole(&mspace->tree, low, high, length, next);
+        found = vma_find_hole(&mspace->tree, low, mspace->upper_bound, length, next);
     }
     return found;
+}
+
+/* The same where there is none between map_base and the stack. */
+static NOINLINE size_t find_elsewhere(const mspace_t *mspace, size_t length, vma_t **next)
+{
+    size_t found = find_from(mspace, mspace->map_base, length, next);
+
+    return found != 0 ? found : find_from(mspace, mspace->lower_bound, length, next);
 }
 
 /* Where a search for `length` bytes from map_base up may begin. */
@@ -85,9 +95,10 @@ static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t len
         is_free(mspace, hint, hint + length, place) &&
         !is_in_guard_gap(place->next, hint + length))
         return hint;
-    base = find_from(mspace, search_base(mspace, length), length, &next);
+    base = vma_find_hole(&mspace->tree, search_base(mspace, length), search_end(mspace), length,
+                         &next);
     if (UNLIKELY(base == 0)) {
-        base = find_from(mspace, mspace->lower_bound, length, &next);
+        base = find_elsewhere(mspace, length, &next);
     } else if (length <= mspace->full_length) {
         mspace->full_end = base;
         mspace->full_length = length;

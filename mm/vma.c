@@ -345,7 +345,7 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
         if ((gap < above ? gap : above) < length)
             node = next_that_fits(node, length);
     }
-    if (node != NULL) {
+    if (LIKELY(node != NULL)) {
         size_t start = node->value - vma_of(node)->gap;
 
         base = start > low ? start : low;
