@@ -110,7 +110,8 @@ struct vma {
     bbnode_t node;          /* node.value is the base address */
     size_t length;          /* bytes, a multiple of PAGE_SIZE */
     size_t gap;             /* free bytes between the area before and this one */
-    size_t largest_gap;     /* the most of a `gap` in the subtree that a search may use */
+    size_t largest_gap;     /* the most of a `gap` in the subtree that a search may use;
+                             * long ones (vma.c) count as one length */
     inode_t *ino;           /* VMA_FILE: the file, with a reference; else NULL */
     off_t offset;           /* VMA_FILE: into the file; VMA_PHYS: the physical address */
     off_t limit;            /* bytes of backing from the area's start, past it zeroes;
