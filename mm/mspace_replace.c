@@ -185,7 +185,7 @@ int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *
     return err;
 }
 
-/* Put a made-up area over what is there. => on an error the node is given back */
+/* Put a made-up area over what is there, at least one. => on an error the node is given back */
 static int replace(mspace_t *mspace, vma_t *vma, int flags)
 {
     size_t base = vma_base(vma);
@@ -215,7 +215,7 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
         mspace_give_node(mspace, vma);
         return err;
     }
-    if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
+    if ((flags & VMA_RESOLVE) == 0)
         mspace_revoke(mspace, first, base, end);
     next = mspace_remove(mspace, first, base, end, spare);
     place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
@@ -228,25 +228,20 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
                      inode_t *ino, off_t offset, off_t limit, int flags)
 {
     void *place = mspace_map(mspace, address, length, ino, offset, limit, flags | VMA_FIXED);
-    vma_t *vma = NULL;
-    int err = -EINVAL;
+    vma_t *vma;
+    int err = -ENOMEM;
 
     if (place != NULL || *host_errno() != ERANGE)
         return place;
+    /* The range is a legal one that is taken, and the flags are right. */
     splock_lock(&mspace->lock);
-    if (mspace->directory != PAGE_NONE && mspace_legal_range(mspace, address, length)) {
-        vma = mspace_take_node(mspace);
-        err = -ENOMEM;
-    }
+    vma = mspace_take_node(mspace);
     if (vma != NULL) {
         err = mspace_candidate(vma, length, ino, offset, limit, flags);
-        if (err == 0) {
-            mspace_lock_candidate(mspace, vma);
-            vma->node.value = address;
-            err = replace(mspace, vma, flags);
-        } else {
-            mspace_give_node(mspace, vma);
-        }
+        ASSERT(err == 0);
+        mspace_lock_candidate(mspace, vma);
+        vma->node.value = address;
+        err = replace(mspace, vma, flags);
     }
     splock_unlock(&mspace->lock);
     *host_errno() = -err;
