@@ -283,7 +283,7 @@ static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, v
     if (!is_clear_below(below, vaddr) || mspace_promise(mspace, above->flags, pages) != 0)
         return FAULT_STACK_LIMIT;
     mspace_count_in(mspace, above->flags, pages);
-    vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
+    vma_set_range(above, vaddr, vma_end(above));
     /* It may have closed a hole that the program made in it. */
     *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;
     return FAULT_RESOLVED;

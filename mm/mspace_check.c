@@ -210,6 +210,20 @@ static const char *check_kernel_areas(mspace_t *mspace)
     return NULL;
 }
 
+/* Whether the lowest place is where searches for it begin, or above. */
+static bool is_full(const mspace_t *mspace)
+{
+    size_t high = mspace->stack_base != 0 ? mspace->stack_base - STACK_GUARD_GAP
+                                          : mspace->upper_bound;
+    vma_t *next;
+    size_t place;
+
+    if (mspace->full_end <= mspace->map_base)
+        return true;
+    place = vma_find_hole(&mspace->tree, mspace->map_base, high, mspace->full_length, &next);
+    return place == 0 || place >= mspace->full_end;
+}
+
 const char *mspace_check(mspace_t *mspace)
 {
     const char *wrong;
@@ -219,6 +233,8 @@ const char *mspace_check(mspace_t *mspace)
     if (wrong == NULL)
         wrong = mspace->directory != PAGE_NONE ? check_entries(mspace)
                                                : check_kernel_areas(mspace);
+    if (wrong == NULL && !is_full(mspace))
+        wrong = "a place is free where searches leave it out";
     splock_unlock(&mspace->lock);
     return wrong;
 }
