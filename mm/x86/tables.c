@@ -212,6 +212,7 @@ void table_free(page_t page)
     bool covered = kernel_covered(vaddr, &at);
 
     ASSERT(covered && page != reserve);
+    paging_forget_table();
     entry_store(paging_format, at.table, at.index, 0);
     paging_flush_page(vaddr);
     slot_give(window_of(vaddr), vaddr);
@@ -284,6 +285,7 @@ void tables_unlink(page_t root, size_t vaddr, page_t *chain)
     const paging_format_t *format = paging_format;
     walk_t at;
 
+    paging_forget_table();
     walk_down(format, root, vaddr, 0, &at);
     /* *at is in the lowest table there is on the way to vaddr. */
     while (at.page != root && frame_of(at.page)->count == 0) {
