@@ -191,6 +191,7 @@ void vma_refresh(vma_t *vma)
 
 void vma_remove(bbtree_t *tree, vma_t *vma)
 {
+    tree->recent = NULL;
     tree_unlink(tree, &vma->node, update);
 }
 

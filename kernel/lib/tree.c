@@ -13,6 +13,7 @@ void bbtree_init(bbtree_t *tree, bbtree_update_t *update)
     tree->root = NULL;
     tree->count = 0;
     tree->update = update;
+    tree->recent = NULL;
 }
 
 int bbtree_insert(bbtree_t *tree, bbnode_t *node)
