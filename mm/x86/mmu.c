@@ -22,7 +22,7 @@ enum {
 
 /*
  * The last-level table that was found last. Faults come in runs, so it is mostly the
- * next one's, too; paging_forget_table is called before any table goes from its place.
+ * next one's, too; paging_forget_table is called where a table moves or is freed.
  */
 static struct recent {
     page_t directory;       /* PAGE_NONE: none */

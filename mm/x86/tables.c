@@ -285,7 +285,6 @@ void tables_unlink(page_t root, size_t vaddr, page_t *chain)
     const paging_format_t *format = paging_format;
     walk_t at;
 
-    paging_forget_table();
     walk_down(format, root, vaddr, 0, &at);
     /* *at is in the lowest table there is on the way to vaddr. */
     while (at.page != root && frame_of(at.page)->count == 0) {

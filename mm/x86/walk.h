@@ -301,7 +301,7 @@ extern const kernel_part_t kernel_parts[KERNEL_PARTS];
 /* mmu.c: find the temporary slots' entries. => once paging is on */
 void temporary_slots_init(void);
 
-/* mmu.c: a last-level table is about to leave its place in a space, or to be freed. */
+/* mmu.c: a last-level table moves to another place, or is freed. */
 void paging_forget_table(void);
 
 /* Flush one page, or everything that is not global. Counted. */
