@@ -68,6 +68,7 @@ static const char *check_areas(mspace_t *mspace)
     size_t pages = 0;
     size_t charged = 0;
     size_t locked = 0;
+    bool recent_is_there = mspace->tree.recent == NULL;
     const char *wrong = bbtree_check(&mspace->tree);
 
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL && wrong == NULL;
@@ -78,8 +79,11 @@ static const char *check_areas(mspace_t *mspace)
             charged += vma->length >> PAGE_SHIFT;
         if ((vma->flags & VMA_LOCKED) != 0)
             locked += vma->length >> PAGE_SHIFT;
+        recent_is_there |= &vma->node == mspace->tree.recent;
         previous = vma;
     }
+    if (wrong == NULL && !recent_is_there)
+        wrong = "the recent area is not in the tree";
     if (wrong == NULL && locked != mspace->locked)
         wrong = "locked is not the number of pages in locked areas";
     if (wrong == NULL && pages != mspace->v_size)

@@ -219,6 +219,7 @@ void vma_remove(bbtree_t *tree, vma_t *vma, vma_t *next)
         next->gap += vma->gap + vma->length;
         gap_grew(next);
     }
+    tree->recent = NULL;
     tree_unlink(tree, &vma->node, update);
 }
 

@@ -29,6 +29,7 @@ typedef struct bbtree {
     bbnode_t *root;
     size_t count;
     bbtree_update_t *update;    /* NULL: a plain tree */
+    bbnode_t *recent;           /* the owner's: a node of the tree, or NULL */
 } bbtree_t;
 
 void bbtree_init(bbtree_t *tree, bbtree_update_t *update);

@@ -4,9 +4,11 @@
 #ifndef KERNEL_VMA_H
 #define KERNEL_VMA_H
 
+#include <kernel/errno.h>
 #include <kernel/inode.h>
 #include <kernel/layout.h>
 #include <kernel/mmu.h>
+#include <kernel/physical.h>
 #include <kernel/tree.h>
 #include <kernel/types.h>
 
@@ -75,6 +77,7 @@ typedef struct vma_ops {
     const char *name;
     bool backed;            /* `offset` counts bytes of what is behind the area */
     bool foreign;           /* the frames are not ours: never counted nor released */
+    bool zeroes;            /* what `fill` gives is vma_fill_zeroes, always */
 
     /*
      * The frame for a page that has no entry yet, to be mapped as the entry
@@ -160,6 +163,26 @@ struct kMMU {
 };
 extern struct kMMU kMMU;
 
+/*
+ * Zeroes for a page: the common frame to be read, a frame of its own to be written to.
+ * => as vma_ops_t's fill
+ */
+static inline int vma_fill_zeroes(bool write, mmu_entry_t *entry)
+{
+    page_t page;
+
+    if (!write) {
+        *entry = kMMU.zero_page | MMU_OBJECT;
+        return 0;
+    }
+    page = page_new(OWNER_ANON);
+    if (UNLIKELY(page == PAGE_NONE))
+        return -ENOMEM;
+    mmu_clear_page(page);
+    *entry = page | MMU_WRITE;
+    return 0;
+}
+
 /* back_anon.c, back_file.c, back_phys.c */
 extern const vma_ops_t vma_ops_anon;
 extern const vma_ops_t vma_ops_heap;
@@ -231,18 +254,24 @@ static inline bool vma_allows(const vma_t *vma, bool write, bool execute)
  */
 mmu_entry_t vma_entry(const vma_t *vma, mmu_entry_t entry);
 
-/* The bits that the area's rights give a page; 0 when it grants none. */
-static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
+/* The bits that an area's rights give a page, if it grants any. */
+static inline mmu_entry_t vma_granted_bits(const vma_t *vma)
 {
-    mmu_entry_t bits = MMU_PRESENT | MMU_USER;
+    mmu_entry_t bits = MMU_PRESENT | MMU_USER | MMU_NOEXEC;
 
-    if ((vma->flags & VMA_RIGHTS) == 0)
-        return 0;
-    if ((vma->flags & VMA_EXEC) == 0)
-        bits |= MMU_NOEXEC;
-    if (UNLIKELY((vma->flags & VMA_UNCACHED) != 0))
+    if (LIKELY((vma->flags & (VMA_EXEC | VMA_UNCACHED)) == 0))
+        return bits;
+    if ((vma->flags & VMA_EXEC) != 0)
+        bits &= ~(mmu_entry_t)MMU_NOEXEC;
+    if ((vma->flags & VMA_UNCACHED) != 0)
         bits |= MMU_UNCACHED | MMU_WRITE_THROUGH;
     return bits;
+}
+
+/* The same; 0 when it grants none. */
+static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
+{
+    return (vma->flags & VMA_RIGHTS) != 0 ? vma_granted_bits(vma) : 0;
 }
 
 /* Free pages that searches keep below an area that grows down, and that its growth
@@ -250,7 +279,8 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /*
- * The tree of areas: `tree` is mspace->tree, initialised with vma_update. Each
+ * The tree of areas: `tree` is mspace->tree, initialised with vma_update; its `recent`
+ * is the area of the last page fault, dropped when any area is taken out. Each
  * area knows the free bytes before it (`gap`) and the most free bytes, guard gaps
  * left out, before any area of its subtree (`largest_gap`).
  *
@@ -300,6 +330,17 @@ void vma_insert(bbtree_t *tree, vma_t *vma, const vma_place_t *place);
 
 /* Move an area's ends, not past its neighbours. Nothing but the range changes. */
 void vma_set_range(vma_t *vma, size_t base, size_t end);
+
+/* The same with its base alone. */
+static inline void vma_set_base(vma_t *vma, size_t base)
+{
+    size_t more = vma_base(vma) - base;
+
+    vma->node.value = base;
+    vma->length += more;
+    vma->gap -= more;
+    vma_refresh(vma);
+}
 
 /*
  * The lowest free place for `length` bytes in [low, high), out of the guard gap of an

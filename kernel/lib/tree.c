@@ -13,6 +13,7 @@ void bbtree_init(bbtree_t *tree, bbtree_update_t *update)
     tree->root = NULL;
     tree->count = 0;
     tree->update = update;
+    tree->recent = NULL;
 }
 
 int bbtree_insert(bbtree_t *tree, bbnode_t *node)
@@ -186,6 +187,7 @@ bbnode_t *bbtree_remove_run(bbtree_t *tree, bbnode_t *first, bbnode_t *end)
     unsigned which = 0;
     bbnode_t *next;
 
+    tree->recent = NULL;
     for (bbnode_t *node = bbtree_first(tree); node != NULL; node = next) {
         next = bbtree_next(node);
         if (node == first)
