@@ -149,9 +149,10 @@ TEST(kheap_full_grows_only_over_a_sound_end)
     for (size_t without = 0; without < 2; without++) {
         new_full_heap(LIMIT);
         char *buffer = full_of(100);
+        char *last = NULL;
         if (without != 0) {
             size_t more = (size_t)(buffer - (char *)heap.start) + WORD;
-            full_of(stat_of().tail - more);
+            last = full_of(stat_of().tail - more);
             CHECK_EQ(stat_of().tail, 0);
         }
         size_t *end = (size_t *)heap.end;
@@ -166,6 +167,13 @@ TEST(kheap_full_grows_only_over_a_sound_end)
             *end = kept;
         }
         CHECK_EQ(host_misuse_count(), (without + 1) * ARRAY_LENGTH(wrong));
+        if (last != NULL) {         /* what is next to a buffer is told of it */
+            *end = wrong[1];
+            kheap_free(&heap, last + KHEAP_ALIGN);
+            CHECK(strstr(host_misuse_last(), "\n  after: the end of the segment, its registry is "
+                                             "damaged: ") != NULL);
+            *end = kept;
+        }
         CHECK_OK(kheap_check(&heap));
         CHECK(kheap_alloc(&heap, MIB) != NULL);
     }

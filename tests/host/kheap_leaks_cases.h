@@ -69,6 +69,8 @@ static NOINLINE void call_kernel_names(void **buffer)
     buffer[0] = kmalloc(10);
     buffer[1] = kcalloc(2, 10);
     buffer[2] = kmemalign(64, 30);
+    CHECK(kmemalign(0, 30) == NULL && kmemalign(48, 30) == NULL);
+    CHECK(kmemalign(64, SIZE_MAX - 64) == NULL);
     buffer[3] = krealloc(NULL, 40);
     buffer[4] = krealloc(kmalloc(10), 50);
     CHECK_EQ(kmalloc_usable_size(buffer[4]), 50);
