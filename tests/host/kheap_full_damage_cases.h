@@ -172,6 +172,7 @@ TEST(kheap_full_grows_only_over_a_sound_end)
             kheap_free(&heap, last + KHEAP_ALIGN);
             CHECK(strstr(host_misuse_last(), "\n  after: the end of the segment, its registry is "
                                              "damaged: ") != NULL);
+            CHECK_EQ(host_misuse_count(), (without + 1) * ARRAY_LENGTH(wrong) + 1);
             *end = kept;
         }
         CHECK_OK(kheap_check(&heap));
