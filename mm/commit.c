@@ -17,7 +17,7 @@ size_t commit_limit(void)
     return (size_t)((uint64_t)kMMU.pages_amount * commit.ratio / 100);
 }
 
-int commit_charge(size_t pages)
+int commit_charge_by_mode(size_t pages)
 {
     if (commit.mode == COMMIT_HEURISTIC) {
         if (pages > kMMU.pages_amount)

@@ -155,6 +155,23 @@ static gap_node_t *const *path(const gaptree_t *tree, size_t end, gap_node_t *co
     return slot;
 }
 
+/*
+ * Look at every link from here down to all leaves.
+ *
+ * => as above; recursion bounded by `levels`, which a sound tree has no more of
+ */
+static gap_node_t *const *subtree(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
+                                  unsigned levels, bool by_addr)
+{
+    if (*slot == NULL)
+        return NULL;
+    if (levels == 0 || !link_sound(tree, end, slot, by_addr))
+        return slot;
+    gap_node_t *const *child = (*slot)->child;
+    gap_node_t *const *wrong = subtree(tree, end, &child[0], levels - 1, by_addr);
+    return wrong != NULL ? wrong : subtree(tree, end, &child[1], levels - 1, by_addr);
+}
+
 gap_node_t *const *gaptree_fits(const gaptree_t *tree, size_t end, size_t length)
 {
     size_t index = GAPTREE_BINS;
@@ -185,8 +202,9 @@ gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t addre
     if (wrong != NULL || length < PAGE_SIZE)
         return wrong;
     size_t key = (address + length - tree->base) >> PAGE_SHIFT;
-    wrong = path(tree, end, &tree->addr_root, key, tree->addr_bit, true);
-    return wrong != NULL ? wrong : fall(tree, end, &tree->addr_root, 1, true);
+    if (key >> tree->addr_bit > 1)      /* new levels, each with any leaf as its root */
+        return subtree(tree, end, &tree->addr_root, tree->addr_bit + 2, true);
+    return path(tree, end, &tree->addr_root, key, tree->addr_bit, true);
 }
 
 size_t gaptree_longest(const gaptree_t *tree, size_t end)
@@ -243,7 +261,7 @@ bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
                      true);
     node = &gaptree_large(gap)->by_addr;
     return slot != NULL && *slot == node && node_sound(tree, end, node, slot, true)
-        && kept_sound(tree, end);
+        && fall(tree, end, slot, 1, true) == NULL && kept_sound(tree, end);
 }
 
 /* --- Everything --- */

@@ -27,7 +27,11 @@ static kernel_heap_gap_t *find(kheap_t *heap, size_t length)
     return gap != NULL ? gap : tail != NULL && tail->length >= length ? tail : NULL;
 }
 
-/* A superbuffer in the best fitting gap. => NULL: no memory, or that gap is damaged */
+/*
+ * A superbuffer in the best fitting gap. => NULL: no memory, or that gap is damaged
+ *
+ * => kheap_take_aligned would do as well, in 39 instructions more
+ */
 static NOINLINE void *take(kheap_t *heap, size_t length)
 {
     kernel_heap_gap_t *gap = find(heap, length);
@@ -48,21 +52,16 @@ static NOINLINE void *take(kheap_t *heap, size_t length)
     return carve(heap, (size_t)gap, whole, length, 0, false);
 }
 
-/* What must lie before a superbuffer there for its buffer to be aligned. */
-static size_t lead_for(size_t block, size_t align)
-{
-    return align_up(block + REGISTRY, align) - REGISTRY - block;
-}
-
 /* A gap, or the tail, where an aligned buffer fits. => NULL: there is none */
 static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t length)
 {
     kernel_heap_gap_t *gap = gaptree_fit(&heap->tree, length);
     kernel_heap_gap_t *tail = heap->tail;
 
-    if (gap != NULL && gap->length < length + lead_for((size_t)gap, align))
+    if (gap != NULL && gap->length < length + lead_for((size_t)gap, REGISTRY, align))
         gap = gaptree_fit(&heap->tree, length + align - KHEAP_ALIGN);
-    if (gap == NULL && tail != NULL && tail->length >= length + lead_for((size_t)tail, align))
+    if (gap == NULL && tail != NULL
+        && tail->length >= length + lead_for((size_t)tail, REGISTRY, align))
         gap = tail;
     return gap;
 }
@@ -70,7 +69,7 @@ static kernel_heap_gap_t *find_aligned(kheap_t *heap, size_t align, size_t lengt
 /* The tail, once an aligned buffer fits there. => NULL: no memory */
 static kernel_heap_gap_t *grow_aligned(kheap_t *heap, size_t align, size_t length)
 {
-    size_t lead = lead_for(heap->end - free_at_end(heap), align);
+    size_t lead = lead_for(heap->end - free_at_end(heap), REGISTRY, align);
 
     return kheap_grow(heap, length + lead) ? heap->tail : NULL;
 }
@@ -92,7 +91,7 @@ void *kheap_take_aligned(kheap_t *heap, size_t align, size_t length)
         return NULL;
 
     size_t block = (size_t)gap;
-    size_t lead = lead_for(block, align);
+    size_t lead = lead_for(block, REGISTRY, align);
     size_t whole = gap->length - lead;
     take_free(heap, block, false);
     if (lead == 0)
@@ -230,7 +229,7 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 {
     size_t bytes;
 
-    if (UNLIKELY(heap->level == KHEAP_FULL))
+    if (UNLIKELY(heap->level == KHEAP_FULL))    /* both answers look again, locked */
         return kheap_full_calloc(heap, count, size, CALL_SITE);
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
@@ -242,15 +241,17 @@ void *kheap_calloc(kheap_t *heap, size_t count, size_t size)
 
 void *kheap_memalign(kheap_t *heap, size_t align, size_t size)
 {
-    if (UNLIKELY(heap->level == KHEAP_FULL))
-        return kheap_full_memalign(heap, align, size, CALL_SITE);
     if (align == 0 || (align & (align - 1)) != 0)
         return NULL;
     if (align <= KHEAP_ALIGN)       /* every buffer is */
-        return kheap_alloc(heap, size);
+        return alloc_fast(heap, size, CALL_SITE);
     if (align > KHEAP_LARGEST || size > KHEAP_LARGEST - align)
         return NULL;
     splock_lock(&heap->lock);
+    if (UNLIKELY(heap->level == KHEAP_FULL)) {
+        splock_unlock(&heap->lock);
+        return kheap_full_memalign(heap, align, size, CALL_SITE);
+    }
     heap->tree.visited = 0;
     void *buffer = heap->guard != NULL ? kheap_guard_alloc(heap, align, size) : NULL;
     if (buffer != NULL) {
@@ -444,13 +445,15 @@ static size_t sound_size(const kheap_t *heap, const void *buffer)
     return length != 0 ? length - REGISTRY : 0;
 }
 
+/* Here and below the level is read unlocked: it stays as it is while `buffer` is in use. */
 void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
 {
     if (UNLIKELY(heap->level == KHEAP_FULL))
         return kheap_full_realloc(heap, buffer, size, CALL_SITE);
     if (buffer == NULL)
         return kheap_alloc(heap, size);
-    if (UNLIKELY(heap->guard != NULL) && kheap_guard_realloc(heap, buffer, size, &buffer))
+    if (UNLIKELY(heap->guard != NULL)
+        && kheap_guard_realloc(heap, buffer, size, CALL_SITE, &buffer))
         return buffer;
     splock_lock(&heap->lock);
     size_t old = sound_size(heap, buffer);

@@ -14,6 +14,8 @@
 #include <kernel/kheap_header.h>
 #include <kernel/kheap_slab.h>
 
+#define BEFORE (REGISTRY + FULL_BEFORE)     /* a buffer in its superbuffer */
+
 /* --- Gaps --- */
 
 /* How much at the start of a gap or void is in use by itself and the trees. */
@@ -73,12 +75,6 @@ static bool can_put(kheap_t *heap, size_t block, size_t length)
     return link == NULL;
 }
 
-/* What must lie before a superbuffer there for its buffer to be aligned. */
-static size_t lead_for(size_t block, size_t align)
-{
-    return align_up(full_buffer(block), align) - full_buffer(block);
-}
-
 /* The best fitting gap. => NULL: none, or it or the way to it is damaged, which was noted */
 static kernel_heap_gap_t *best(kheap_t *heap, size_t length)
 {
@@ -102,14 +98,14 @@ static kernel_heap_gap_t *find(kheap_t *heap, size_t align, size_t length)
     kernel_heap_gap_t *tail = heap->tail;
     kernel_heap_gap_t *gap = best(heap, length);
 
-    if (gap != NULL && gap->length < length + lead_for((size_t)gap, align))
+    if (gap != NULL && gap->length < length + lead_for((size_t)gap, BEFORE, align))
         gap = best(heap, length + align - KHEAP_ALIGN);
     if (gap == NULL && tail != NULL && kheap_end_sound(heap)
-        && tail->length >= length + lead_for((size_t)tail, align))
+        && tail->length >= length + lead_for((size_t)tail, BEFORE, align))
         gap = tail;
     if (gap == NULL)
         return NULL;
-    size_t block = (size_t)gap + lead_for((size_t)gap, align);
+    size_t block = (size_t)gap + lead_for((size_t)gap, BEFORE, align);
     bool fits = can_put(heap, (size_t)gap, block - (size_t)gap)
         && can_put(heap, block + length, (size_t)gap + gap->length - block - length);
     return fits ? gap : NULL;
@@ -120,10 +116,6 @@ static bool grow(kheap_t *heap, size_t length)
 {
     size_t old = heap->end;
 
-    if (!kheap_end_sound(heap)) {
-        note(heap, heap->tail != NULL ? (size_t)heap->tail : old, 0, KHEAP_GAP);
-        return false;
-    }
     if (!kheap_grow(heap, length))
         return false;
     size_t from = old == (size_t)heap->tail ? old + WORD : old - WORD;
@@ -139,13 +131,14 @@ static void *take(kheap_t *heap, size_t align, size_t size)
 
     if (gap == NULL && kheap_full_merge(heap) != 0)
         gap = find(heap, align, length);
-    if (gap == NULL && grow(heap, length + lead_for(heap->end - free_at_end(heap), align)))
+    if (gap == NULL
+        && grow(heap, length + lead_for(heap->end - free_at_end(heap), BEFORE, align)))
         gap = find(heap, align, length);
     if (gap == NULL)
         return NULL;
 
     size_t start = (size_t)gap;
-    size_t lead = lead_for(start, align);
+    size_t lead = lead_for(start, BEFORE, align);
     size_t block = start + lead;
     size_t whole = gap->length;
     size_t from = start + registry_bytes(heap, start);
@@ -280,11 +273,16 @@ static bool is_guarded(const kheap_t *heap, const void *buffer)
     return heap->guard != NULL && kheap_guard_holds(heap, buffer);
 }
 
+/* Answer a call for a new buffer. => kheap_tune may have changed the level before the lock */
 static void *give(kheap_t *heap, const char *call, size_t align, size_t size, size_t site)
 {
     void *buffer = NULL;
 
     begin(heap, site);
+    if (UNLIKELY(heap->level != KHEAP_FULL)) {
+        splock_unlock(&heap->lock);
+        return kheap_memalign(heap, align, size);
+    }
     if (heap->guard != NULL)
         buffer = kheap_guard_alloc(heap, align, size);
     if (buffer == NULL)
@@ -323,7 +321,7 @@ void *kheap_full_realloc(kheap_t *heap, void *buffer, size_t size, size_t site)
 {
     if (buffer == NULL)
         return kheap_full_alloc(heap, size, site);
-    if (heap->guard != NULL && kheap_guard_realloc(heap, buffer, size, &buffer))
+    if (heap->guard != NULL && kheap_guard_realloc(heap, buffer, size, site, &buffer))
         return buffer;
     size_t block = begin_with(heap, "krealloc", buffer, site);
     if (block == 0)

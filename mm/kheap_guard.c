@@ -3,7 +3,7 @@
  * about it.
  */
 #include <kernel/kheap_guard.h>
-#include <kernel/kheap_slab.h>
+#include <kernel/kheap_fast.h>
 
 #include <kernel/errno.h>
 #include <kernel/host.h>
@@ -160,13 +160,12 @@ static void describe(const kheap_guard_t *guard, size_t slot, const char *what, 
                 at->state == GUARD_FREED ? ", freed at " : "", freed);
 }
 
-/* How far an address outside is from a slot's buffer. */
+/* How far an address outside is from a slot's buffer. => slot: any number; SIZE_MAX: no buffer */
 static size_t distance(const kheap_guard_t *guard, size_t slot, size_t address)
 {
-    const guard_slot_t *at = &guard->slot[slot];
-
-    if (slot >= guard->pages->slots || at->state == GUARD_NEVER_USED)
+    if (slot >= guard->pages->slots || guard->slot[slot].state == GUARD_NEVER_USED)
         return SIZE_MAX;
+    const guard_slot_t *at = &guard->slot[slot];
     return (address < at->buffer ? at->buffer - address : address - at->buffer - at->size)
         + (at->state == GUARD_FREED ? FREED_FURTHER : 0);
 }
@@ -298,8 +297,9 @@ static size_t size_of(kheap_t *heap, const char *call, const void *buffer)
         misuse(heap, call, buffer);
         return 0;
     }
+    size_t size = heap->guard->slot[slot].size;
     splock_unlock(&heap->lock);
-    return heap->guard->slot[slot].size;
+    return size;
 }
 
 size_t kheap_guard_usable_size(kheap_t *heap, void *buffer)
@@ -307,30 +307,38 @@ size_t kheap_guard_usable_size(kheap_t *heap, void *buffer)
     return size_of(heap, "kmalloc_usable_size", buffer);
 }
 
+/* kheap_free for whoever called the heap at `site`. */
+static void free_for(kheap_t *heap, void *buffer, size_t site)
+{
+    splock_lock(&heap->lock);
+    kheap_free_rest(heap, buffer, site);
+}
+
 /* Copy to a new buffer and free the old one. */
-static void *move(kheap_t *heap, void *to, void *from, size_t size)
+static void *move(kheap_t *heap, void *to, void *from, size_t size, size_t site)
 {
     __builtin_memcpy(to, from, size);
-    kheap_free(heap, from);
+    free_for(heap, from, site);
     return to;
 }
 
-static void *move_out(kheap_t *heap, void *buffer, size_t size)
+static void *move_out(kheap_t *heap, void *buffer, size_t size, size_t site)
 {
     splock_lock(&heap->lock);
     size_t old = size_of(heap, "krealloc", buffer);
     if (old == 0)
         return NULL;
-    void *moved = kheap_alloc(heap, size);      /* the pool, if it is due, or the heap */
+    splock_lock(&heap->lock);
+    void *moved = kheap_alloc_rest(heap, size, site);   /* the pool, if it is due, or the heap */
     if (moved == NULL)
         return size <= old ? buffer : NULL;
-    return move(heap, moved, buffer, size < old ? size : old);
+    return move(heap, moved, buffer, size < old ? size : old, site);
 }
 
-bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, void **answer)
+bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, size_t site, void **answer)
 {
     if (kheap_guard_holds(heap, buffer)) {
-        *answer = move_out(heap, buffer, size);
+        *answer = move_out(heap, buffer, size, site);
         return true;
     }
     splock_lock(&heap->lock);
@@ -338,12 +346,13 @@ bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, void **answer
     splock_unlock(&heap->lock);
     if (moved == NULL)
         return false;
-    size_t old = kheap_usable_size(heap, buffer);       /* reports if it is no buffer */
-    if (old == 0) {
-        kheap_free(heap, moved);
+    size_t old = heap->level == KHEAP_FULL ? kheap_full_usable_size(heap, buffer, site)
+                                           : kheap_usable_size(heap, buffer);
+    if (old == 0) {     /* no buffer, which was reported */
+        free_for(heap, moved, site);
         *answer = NULL;
     } else {
-        *answer = move(heap, moved, buffer, size < old ? size : old);
+        *answer = move(heap, moved, buffer, size < old ? size : old, site);
     }
     return true;
 }

@@ -93,7 +93,8 @@ static void explain_overwritten(kheap_report_t *report, const kheap_t *heap, con
     else
         kheap_report_add(report, "the new buffer %p was written to after it was freed: at %p, "
                          "byte %td of it", buffer, (void *)at, (ptrdiff_t)(at - (size_t)buffer));
-    if (heap->level == KHEAP_FULL && cached == 0 && heap->full.damage == KHEAP_BYTE)
+    if (heap->level == KHEAP_FULL && cached == 0 && at != heap->end
+        && heap->full.damage == KHEAP_BYTE)
         kheap_report_add(report, " is 0x%02x, not 0x%02x", heap->full.found, FILL_FREED);
 }
 

@@ -154,10 +154,10 @@ void kunmap(void *address, size_t length)
 
         unmap_pages(vma, length);
         count_pages(kspace, vma, false);
-        bbtree_remove(&kspace->tree, &vma->node);
+        vma_remove(&kspace->tree, vma);
         if (next != NULL) {
             next->gap += vma->gap + vma->length;
-            bbtree_refresh(&kspace->tree, &next->node);
+            vma_refresh(next);
         }
     } else {
         vma = NULL;

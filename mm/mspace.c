@@ -190,30 +190,10 @@ vma_t *mspace_cut(mspace_t *mspace, vma_t *first, vma_t *last, size_t base, size
 
 bool mspace_may_have_data(mspace_t *mspace, size_t pages)
 {
-    if (LIKELY(mspace->limits.data == SIZE_MAX))
-        return true;
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = vma_next(vma))
         if (vma_is_data(vma->flags))
             pages += vma->length >> PAGE_SHIFT;
     return pages <= mspace->limits.data;
-}
-
-int mspace_charge(mspace_t *mspace, size_t pages)
-{
-    int err = commit_charge(pages);
-
-    if (err == 0)
-        mspace->charged += pages;
-    return err;
-}
-
-int mspace_promise(mspace_t *mspace, int flags, size_t pages)
-{
-    if (mspace->v_size + pages > mspace->limits.address_space)
-        return -ENOMEM;
-    if (vma_is_data(flags) && !mspace_may_have_data(mspace, pages))
-        return -ENOMEM;
-    return (flags & VMA_ACCOUNTED) != 0 ? mspace_charge(mspace, pages) : 0;
 }
 
 /* ---- taking out pages */
@@ -293,13 +273,13 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 
         freed += vma->gap + vma->length;
         mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-        bbtree_remove(&mspace->tree, &vma->node);
+        vma_remove(&mspace->tree, vma);
         mspace_free_vma(mspace, vma);
         vma = next;
     }
     if (vma != NULL && freed != 0) {
         vma->gap += freed;
-        bbtree_refresh(&mspace->tree, &vma->node);
+        vma_refresh(vma);
     }
     return vma;
 }

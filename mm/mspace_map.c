@@ -186,26 +186,38 @@ static int add_populated(mspace_t *mspace, vma_t *vma, const place_t *place)
 
 /* ---- map */
 
-int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_t limit,
-                     int flags)
+static ALWAYS_INLINE int make_up(vma_t *vma, size_t length, inode_t *ino, off_t offset,
+                                 off_t limit, int flags)
 {
-    int area_flags = vma_check_flags(flags, ino, offset, limit, false);
+    int area_flags = vma_plain_flags(flags, ino, offset, limit);
 
-    if (area_flags < 0 || length == 0 || (length & PAGE_MASK) != 0)
-        return -EINVAL;
-    /* The last byte's offset, and a frame's address, must be a number. */
-    if (offset != 0 && (length > (uint64_t)(INT64_MAX - offset) ||
-                        (ino == NULL && (uint64_t)offset + length - 1 > SIZE_MAX)))
+    if ((length & PAGE_MASK) != 0 || length == 0)
         return -EINVAL;
     vma->length = length;
     vma->ino = ino;
     vma->offset = offset;
     vma->limit = 0;
+    vma->flags = area_flags;
+    vma->ops = &vma_ops_anon;
+    if (LIKELY(area_flags != 0))
+        return 0;
+    area_flags = vma_check_flags(flags, ino, offset, limit, false);
+    /* The last byte's offset, and a frame's address, must be a number. */
+    if (area_flags < 0 ||
+        (offset != 0 && (length > (uint64_t)(INT64_MAX - offset) ||
+                         (ino == NULL && (uint64_t)offset + length - 1 > SIZE_MAX))))
+        return -EINVAL;
     if (limit != 0 && limit < (off_t)length)
         vma->limit = limit;
     vma->flags = area_flags;
     vma->ops = vma_ops_of(area_flags);
     return 0;
+}
+
+int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_t limit,
+                     int flags)
+{
+    return make_up(vma, length, ino, offset, limit, flags);
 }
 
 /*
@@ -255,7 +267,7 @@ void *mspace_map(mspace_t *mspace, size_t address, size_t length,
         err = -ENOMEM;
     }
     if (vma != NULL) {
-        err = mspace_candidate(vma, length, ino, offset, limit, flags);
+        err = make_up(vma, length, ino, offset, limit, flags);
         if (err == 0)
             err = map(mspace, vma, address, flags, &address);
         else

@@ -64,7 +64,8 @@ static int validate(change_t *change)
 /* => 0, or -ENOMEM and nothing is reserved or charged */
 static int reserve(mspace_t *mspace, const change_t *change, mspace_cuts_t *cuts)
 {
-    if (change->data != 0 && !mspace_may_have_data(mspace, change->data))
+    if (change->data != 0 && mspace->limits.data != SIZE_MAX &&
+        !mspace_may_have_data(mspace, change->data))
         return -ENOMEM;
     if (mspace_reserve_cuts(mspace, change->first, change->last, change->base, change->end,
                             cuts) != 0)

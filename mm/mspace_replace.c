@@ -178,7 +178,7 @@ static int promise(mspace_t *mspace, const vma_t *vma, const vma_t *first, size_
         mspace->limits.address_space)
         return -ENOMEM;
     /* What goes is counted among what is there: the sum is right. */
-    if (vma_is_data(vma->flags) &&
+    if (mspace->limits.data != SIZE_MAX && vma_is_data(vma->flags) &&
         !mspace_may_have_data(mspace, pages - pages_with(first, base, end, VMA_DATA_MASK,
                                                          VMA_WRITE)))
         return -ENOMEM;

@@ -15,6 +15,7 @@
 #include <kernel/errno.h>
 #include <kernel/panic.h>
 #include <kernel/physical.h>
+#include <kernel/tree_climb.h>
 #include <kernel/vma.h>
 
 /* ---- kinds */
@@ -106,10 +107,6 @@ int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bo
     int kind_bits = flags & VMA_KINDS;
     const kind_t *kind;
 
-    /* What nearly all calls ask for, and its row has nothing against. */
-    if (LIKELY((flags & ~(VMA_RIGHTS | VMA_CAPABILITIES | VMA_CALL_FLAGS)) == VMA_ANON &&
-               ino == NULL && (offset | limit) == 0 && !kernel))
-        return complete(flags, 0, true);
     if ((flags & ~GIVEN_FLAGS) != 0 || kind_bits == 0 || (kind_bits & (kind_bits - 1)) != 0)
         return -EINVAL;
     kind = kind_of(flags);
@@ -163,7 +160,8 @@ static size_t largest(const bbnode_t *node)
     return node == NULL ? 0 : ((const vma_t *)node)->largest_gap;
 }
 
-bool vma_update(bbnode_t *node)
+/* The summary of a node: inline, where the tree is changed. */
+static ALWAYS_INLINE bool update(bbnode_t *node)
 {
     vma_t *vma = vma_of(node);
     size_t gap = usable_gap(vma);
@@ -178,6 +176,21 @@ bool vma_update(bbnode_t *node)
     return changed;
 }
 
+bool vma_update(bbnode_t *node)
+{
+    return update(node);
+}
+
+void vma_refresh(vma_t *vma)
+{
+    update_upwards(&vma->node, update);
+}
+
+void vma_remove(bbtree_t *tree, vma_t *vma)
+{
+    tree_unlink(tree, &vma->node, update);
+}
+
 vma_t *vma_at_or_above(const bbtree_t *tree, size_t address)
 {
     vma_t *vma = vma_of(bbtree_search_le(tree, address));
@@ -187,19 +200,45 @@ vma_t *vma_at_or_above(const bbtree_t *tree, size_t address)
     return address - vma_base(vma) < vma->length ? vma : vma_next(vma);
 }
 
+/* Hang an area in right behind `previous`, or right before `next`. */
+static void link_after(bbtree_t *tree, vma_t *previous, vma_t *vma)
+{
+    bbnode_t *parent = previous->node.right;
+
+    if (parent == NULL) {
+        tree_link(tree, &previous->node, RIGHT, &vma->node, update);
+        return;
+    }
+    while (parent->left != NULL)
+        parent = parent->left;
+    tree_link(tree, parent, LEFT, &vma->node, update);
+}
+
+static void link_before(bbtree_t *tree, vma_t *vma, vma_t *next)
+{
+    bbnode_t *parent = next->node.left;
+
+    if (parent == NULL) {
+        tree_link(tree, &next->node, LEFT, &vma->node, update);
+        return;
+    }
+    while (parent->right != NULL)
+        parent = parent->right;
+    tree_link(tree, parent, RIGHT, &vma->node, update);
+    vma_refresh(next);
+}
+
 void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next)
 {
-    int err;
-
     vma->gap = vma_base(vma) - free_from;
     vma->largest_gap = usable_gap(vma);
-    /* A new leaf lies below the node behind it: often one climb serves both. */
-    if (next != NULL)
-        next->gap = vma_base(next) - vma_end(vma);
-    err = bbtree_insert(tree, &vma->node);
-    ASSERT(err == 0);
-    if (next != NULL)
-        bbtree_refresh(tree, &next->node);
+    if (next == NULL) {
+        tree_link(tree, bbtree_last(tree), RIGHT, &vma->node, update);
+        return;
+    }
+    /* The new leaf lies below the node behind it: often one climb serves both. */
+    next->gap = vma_base(next) - vma_end(vma);
+    link_before(tree, vma, next);
 }
 
 void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end)
@@ -207,18 +246,19 @@ void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end)
     size_t old_base = vma_base(vma);
     size_t old_end = vma_end(vma);
 
+    (void)tree;
     vma->length = end - base;
     if (base != old_base) {
         vma->node.value = base;
         vma->gap += base - old_base;
-        bbtree_refresh(tree, &vma->node);
+        vma_refresh(vma);
     }
     if (end != old_end) {
         vma_t *next = vma_next(vma);
 
         if (next != NULL) {
             next->gap += old_end - end;
-            bbtree_refresh(tree, &next->node);
+            vma_refresh(next);
         }
     }
 }
@@ -310,7 +350,8 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper)
         inode_hold(upper->ino);
     vma->length = distance;
     vma->limit = limit_inside(vma->limit, distance);
-    vma_insert(tree, upper, vaddr, NULL);
+    upper->gap = upper->largest_gap = 0;
+    link_after(tree, vma, upper);
 }
 
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
@@ -364,5 +405,5 @@ void vma_absorb(bbtree_t *tree, vma_t *vma, vma_t *next)
 {
     vma->limit = joined_limit(vma, next);
     vma->length += next->length;
-    bbtree_remove(tree, &next->node);
+    vma_remove(tree, next);
 }

@@ -20,6 +20,9 @@ typedef enum commit_mode {
     COMMIT_STRICT,          /* never promise more than the limit: nobody need be killed */
 } commit_mode_t;
 
+/* Fewer pages than any machine has that Grove boots on: 1 MiB. */
+#define COMMIT_SMALL 256
+
 struct commit {
     commit_mode_t mode;     /* (k) */
     unsigned ratio;         /* (k) percent of the memory that may be promised, if strict */
@@ -31,7 +34,15 @@ extern struct commit commit;
 size_t commit_limit(void);
 
 /* Promise pages. => 0, or -ENOMEM and nothing is charged; O(1) */
-int commit_charge(size_t pages);
+int commit_charge_by_mode(size_t pages);
+static inline int commit_charge(size_t pages)
+{
+    /* No call when a mode has nothing against any that small. */
+    if (UNLIKELY(commit.mode == COMMIT_STRICT || pages > COMMIT_SMALL))
+        return commit_charge_by_mode(pages);
+    commit.charged += pages;
+    return 0;
+}
 
 /* Take a promise back. */
 static inline void commit_return(size_t pages)

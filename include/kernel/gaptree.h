@@ -155,7 +155,8 @@ bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap);
  * gap of it at `address`.
  *
  * => NULL, or the first one that leads to no gap, or to one that does not lead back
- * => otherwise as above
+ * => otherwise as above; gaptree_takes is O(gaps) where the addr tree gets higher, which
+ *    moves leaves that are anywhere
  */
 gap_node_t *const *gaptree_fits(const gaptree_t *tree, size_t end, size_t length);
 gap_node_t *const *gaptree_takes(const gaptree_t *tree, size_t end, size_t address,

@@ -264,8 +264,9 @@ typedef struct kheap_stat {
     size_t peak_taken;          /* the most that was used, cached and in slabs at once */
     size_t peak_segment;
     size_t misuse_count;
-    size_t last_visited_count;  /* gaps that the last allocating or freeing call looked at; what
-                                   a cell or a cached superbuffer answers may leave it */
+    size_t last_visited_count;  /* gaps looked at by the last allocating or freeing call that
+                                   was not answered with a cell, or from the cache, at once:
+                                   these look at none, and leave it as it is */
     size_t most_visited_count;  /* the most that any did */
 } kheap_stat_t;
 

@@ -148,8 +148,9 @@ bool kheap_guard_free(kheap_t *heap, void *buffer);
  * moves, and where there is no memory to get smaller, it stays as it is.
  *
  * => false: neither, and nothing happened; else *answer is krealloc's
+ * => site: that called krealloc, for a heap at level full
  */
-bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, void **answer);
+bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, size_t site, void **answer);
 
 /* The size of a buffer of the pool. => 0: misuse; heap->lock is held, and released */
 size_t kheap_guard_usable_size(kheap_t *heap, void *buffer);

@@ -389,8 +389,14 @@ void kheap_merge_behind(kheap_t *heap, size_t block, size_t old, size_t length);
 
 /* --- The segment --- */
 
+/* What must lie before a superbuffer there for what is `before` bytes in it to be aligned. */
+static inline size_t lead_for(size_t block, size_t before, size_t align)
+{
+    return align_up(block + before, align) - before - block;
+}
+
 /*
- * A buffer out of free space, or of a longer segment. => NULL: no memory
+ * A buffer out of free space, or of a longer segment. => NULL: no memory, or damage to a gap
  *
  * => align is a power of two, not below KHEAP_ALIGN
  */

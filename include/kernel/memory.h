@@ -8,6 +8,7 @@
 #define KERNEL_MEMORY_H
 
 #include <kernel/commit.h>
+#include <kernel/errno.h>
 #include <kernel/mmu.h>
 #include <kernel/physical.h>
 #include <kernel/splock.h>
@@ -247,16 +248,33 @@ const char *memory_check(void);
  */
 bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length);
 
+/* Whether limits.data allows `pages` more of a program's data. O(areas) */
+bool mspace_may_have_data(mspace_t *mspace, size_t pages);
+
+/* Charge pages. => 0 or -ENOMEM */
+static inline int mspace_charge(mspace_t *mspace, size_t pages)
+{
+    int err = commit_charge(pages);
+
+    if (err == 0)
+        mspace->charged += pages;
+    return err;
+}
+
 /*
  * Promise `pages` more in an area of these flags: hold them against the limits, and
  * charge them. => 0 or -ENOMEM, nothing changed; O(1), with limits.data O(areas)
  *
  * => mspace_unpromise takes the charge back; v_size is changed where the area goes in
  */
-int mspace_promise(mspace_t *mspace, int flags, size_t pages);
-
-/* The charge alone, of pages that count already. */
-int mspace_charge(mspace_t *mspace, size_t pages);
+static inline int mspace_promise(mspace_t *mspace, int flags, size_t pages)
+{
+    if (mspace->v_size + pages > mspace->limits.address_space ||
+        (mspace->limits.data != SIZE_MAX && vma_is_data(flags) &&
+         !mspace_may_have_data(mspace, pages)))
+        return -ENOMEM;
+    return (flags & VMA_ACCOUNTED) != 0 ? mspace_charge(mspace, pages) : 0;
+}
 
 static inline void mspace_uncharge(mspace_t *mspace, size_t pages)
 {
@@ -278,9 +296,6 @@ static inline void mspace_unpromise(mspace_t *mspace, int flags, size_t pages)
     if ((flags & VMA_ACCOUNTED) != 0)
         mspace_uncharge(mspace, pages);
 }
-
-/* Whether limits.data allows `pages` more of a program's data. O(areas) */
-bool mspace_may_have_data(mspace_t *mspace, size_t pages);
 
 /* Set phys_pg_count after p_size, s_size or the tables changed. */
 static inline void mspace_account(mspace_t *mspace)

@@ -160,6 +160,23 @@ extern const vma_ops_t vma_ops_pipe;
 int vma_check_flags(int flags, const inode_t *ino, off_t offset, off_t limit, bool kernel);
 
 /*
+ * The same for what nearly all calls ask for, which no rule is against: private memory
+ * of no file. => 0: it is something else
+ */
+static inline int vma_plain_flags(int flags, const inode_t *ino, off_t offset, off_t limit)
+{
+    if (UNLIKELY((flags & ~(VMA_RIGHTS | VMA_CAPABILITIES | VMA_CALL_FLAGS)) != VMA_ANON ||
+                 ino != NULL || (offset | limit) != 0))
+        return 0;
+    flags = (flags & ~VMA_CALL_FLAGS) | (flags & VMA_RIGHTS) << 4;
+    if ((flags & VMA_CAN_WRITE) != 0)
+        flags |= VMA_COPY_ON_WRITE;
+    if ((flags & VMA_WRITE) != 0)
+        flags |= VMA_ACCOUNTED;
+    return flags;
+}
+
+/*
  * Whether an area of these flags promises memory that commit accounting counts
  * (commit.h): private and writable.
  */
@@ -223,6 +240,12 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
  * => all O(log areas); the mspace's lock is held
  */
 bool vma_update(bbnode_t *node);
+
+/* Say that an area's `gap` changed. */
+void vma_refresh(vma_t *vma);
+
+/* Take an area out of the tree. The gap of the area behind it is the caller's. */
+void vma_remove(bbtree_t *tree, vma_t *vma);
 
 /* The area that holds the address, or the next one above it. => NULL: none */
 vma_t *vma_at_or_above(const bbtree_t *tree, size_t address);

@@ -80,7 +80,7 @@ typedef struct request {
     uint32_t rights;
     uint32_t flags;         /* MAP_* */
     uint32_t file;          /* its number */
-    off_t offset;
+    uint32_t page;          /* of the file, the first */
     inode_t *ino;
 } request_t;
 
@@ -92,7 +92,7 @@ static int32_t check_place(request_t *request)
     request->length = align_up(request->length, PAGE_SIZE);
     if (request->length == 0)
         return -ENOMEM;
-    if ((request->offset + request->length - 1) >> PAGE_SHIFT >= UINT32_MAX)
+    if (request->page + (uint32_t)(request->length >> PAGE_SHIFT) < request->page)
         return -EOVERFLOW;
     if (request->length > USER_END)
         return -ENOMEM;
@@ -187,6 +187,7 @@ static int32_t map(const request_t *request, int32_t flags)
     mspace_t *mspace = task_current->mspace;
     bool no_replace = (request->flags & MAP_FIXED_NOREPLACE) != 0;
     bool replace = (request->flags & MAP_FIXED) != 0 && !no_replace;
+    off_t offset = request->ino != NULL ? (off_t)request->page << PAGE_SHIFT : 0;
     void *place;
 
     if (no_replace)
@@ -195,7 +196,7 @@ static int32_t map(const request_t *request, int32_t flags)
         flags |= VMA_NO_RESERVE;
     flags |= (int32_t)(request->rights & VMA_RIGHTS);
     place = (replace ? mspace_replace : mspace_map)(mspace, request->address, request->length,
-                                                    request->ino, request->offset, 0, flags);
+                                                    request->ino, offset, 0, flags);
     if (place == NULL)
         return map_error(no_replace);
     if (is_populated(request->flags))
@@ -218,8 +219,6 @@ static int32_t check_and_map(request_t *request)
     if (err != 0)
         return err;
     flags = anonymous ? check_anonymous(request) : check_file(request);
-    if (anonymous)
-        request->offset = 0;
     return flags < 0 ? flags : map(request, flags);
 }
 
@@ -232,7 +231,7 @@ int32_t linux_mmap2(const trap_frame_t *call)
         .rights = call->edx,
         .flags = call->esi,
         .file = call->edi,
-        .offset = (off_t)call->ebp << PAGE_SHIFT,
+        .page = call->ebp,
     };
 
     return check_and_map(&request);
@@ -254,7 +253,7 @@ int32_t linux_old_mmap(const trap_frame_t *call)
         .rights = word[2],
         .flags = word[3],
         .file = word[4],
-        .offset = word[5],
+        .page = word[5] >> PAGE_SHIFT,
     };
 
     return check_and_map(&request);

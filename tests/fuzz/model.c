@@ -6,6 +6,7 @@
 #include <kernel/host.h>
 #include <kernel/panic.h>
 #include <kernel/printk.h>
+#include <kernel/superbuffer.h>
 #include "model.h"
 
 #include <stdarg.h>
@@ -16,7 +17,6 @@
 #include <fake_segment.h>
 
 #define SEEDS    4096u      /* places in the table */
-#define REGISTRY sizeof(kernel_superbuffer_t)
 #define FULL_MORE 256u      /* what a full heap's header, canary and alignment take at most */
 
 typedef struct slot {
@@ -331,6 +331,78 @@ void model_damage(size_t offset, size_t word)
     kheap_check(&model.heap);
     *(size_t *)at = kept;
     model_check();
+}
+
+/* The registry of the n-th superbuffer, slabs and cached ones included; then that of the end. */
+static size_t registry(size_t n)
+{
+    size_t at = model.heap.start;
+
+    for (; at != model.heap.end; at += block_length(at)) {
+        if ((*block_word(at) & BLOCK_SUPERBUFFER) != 0 && n-- == 0)
+            break;
+    }
+    return at;
+}
+
+bool model_break(size_t place, unsigned char change)
+{
+    size_t length = model_length();
+    size_t at = model_base() + place % (length != 0 ? length : 1);
+
+    if (length == 0)
+        return false;
+    if (model.heap.level != KHEAP_FULL || place % 2 != 0) {
+        size_t n = (place >> 4) % (model.heap.superbuffers + 1);
+        at = registry(n) + (place >> 1) % REGISTRY;
+    }
+    *(unsigned char *)at ^= change;
+    return true;
+}
+
+void model_meet(size_t call, size_t slot, size_t size)
+{
+    slot_t *of = &model.slot[slot];
+    void *moved;
+
+    switch (call % 10) {
+    case 0:
+    case 1:
+    case 2:
+        kheap_free(&model.heap, of->buffer);
+        of->buffer = NULL;
+        break;
+    case 3:
+        moved = kheap_realloc(&model.heap, of->buffer, size);
+        of->buffer = moved != NULL ? moved : of->buffer;
+        break;
+    case 4:
+        kheap_memalign(&model.heap, (size_t)1 << call / 10 % 13, size);
+        break;
+    case 5:
+        kheap_usable_size(&model.heap, of->buffer);
+        break;
+    case 6:
+        kheap_flush(&model.heap);
+        break;
+    case 7:
+        kheap_trim(&model.heap, size);
+        break;
+    default:
+        kheap_alloc(&model.heap, size);
+    }
+}
+
+void model_abandon(void)
+{
+    segment_t *segment = &model.fake.segment;
+    kheap_site_t row[4];
+
+    kheap_check(&model.heap);
+    kheap_leaks(&model.heap, row, ARRAY_LENGTH(row), NULL, 0);
+    memset(segment->side, 0, segment->length / PAGE_SIZE * SEGMENT_SIDE);
+    if (segment->length != 0)
+        segment->shrink(segment, segment->length / PAGE_SIZE);
 }
 
 size_t model_base(void)

@@ -47,6 +47,19 @@ void model_misuse(size_t slot, size_t offset, size_t call);
  */
 void model_damage(size_t offset, size_t word);
 
+/*
+ * Change a byte for good, of those that the heap's level promises to survive.
+ *
+ * => place: any number; it chooses one. change: what is flipped in it
+ * => false: nothing changed. Else only these can be called: they look at no answer
+ * => call: any number; it chooses one of the heap's calls, most of them of a slot's buffer
+ * => model_abandon: after the last call, or after none. The heap is asked for all that it
+ *    can say of itself, and the segment is as new
+ */
+bool model_break(size_t place, unsigned char change);
+void model_meet(size_t call, size_t slot, size_t size);
+void model_abandon(void);
+
 /* Where the segment begins, and its length now. */
 size_t model_base(void);
 size_t model_length(void);

@@ -149,12 +149,9 @@ TEST(kheap_alloc_zero_bytes_is_a_buffer)
     check_empty();
 }
 
-TEST(kheap_alloc_impossible_sizes)
+/* No call takes a size near the largest number, KHEAP_LARGEST or the limit. => keep: a buffer */
+static void check_impossible_sizes(char *keep)
 {
-    new_heap(LIMIT);
-    char *keep = kheap_alloc(&heap, 100);
-    size_t length = fake.segment.length;
-
     for (size_t less = 0; less < 3 * PAGE_SIZE; less += 13) {
         CHECK(kheap_alloc(&heap, SIZE_MAX - less) == NULL);
         CHECK(kheap_realloc(&heap, keep, SIZE_MAX - less) == NULL);
@@ -163,6 +160,15 @@ TEST(kheap_alloc_impossible_sizes)
         CHECK(kheap_alloc(&heap, LIMIT - less % 64) == NULL);
     }
     CHECK(kheap_memalign(&heap, SIZE_MAX / 2 + 1, 100) == NULL);
+}
+
+TEST(kheap_alloc_impossible_sizes)
+{
+    new_heap(LIMIT);
+    char *keep = kheap_alloc(&heap, 100);
+    size_t length = fake.segment.length;
+
+    check_impossible_sizes(keep);
     CHECK_EQ(fake.segment.length, length);
     kheap_free(&heap, keep);
     check_empty();
@@ -413,6 +419,17 @@ static void random_cache_step(void)
         kheap_tune(&heap, KHEAP_TUNE_CACHE_BYTES, test_random_below(64 * KIB));
 }
 
+/* The end of random operations: all is as it was painted, and nothing is left. */
+static void free_slots(void)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        CHECK(painted(slots[i].buffer, slots[i].size, slots[i].seed + i));
+        kheap_free(&heap, slots[i].buffer);
+    }
+    kheap_flush(&heap);
+    check_empty();
+}
+
 /* => a call that merges what was cached looks at as many gaps for each of those */
 static void random_operations(size_t limit, size_t most, size_t steps, bool cached)
 {
@@ -447,12 +464,7 @@ static void random_operations(size_t limit, size_t most, size_t steps, bool cach
     CHECK_EQ(voids_seen != 0, HAS_VOIDS);
     CHECK_EQ(merges_seen != 0, cached);     /* by calls that needed the room */
     CHECK_EQ(cached_most > 2 * KHEAP_CACHED_COUNT, cached);
-    for (size_t i = 0; i < SLOTS; i++) {
-        CHECK(painted(slots[i].buffer, slots[i].size, slots[i].seed + i));
-        kheap_free(&heap, slots[i].buffer);
-    }
-    kheap_flush(&heap);
-    check_empty();
+    free_slots();
 }
 
 TEST(kheap_random_operations)

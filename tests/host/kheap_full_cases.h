@@ -96,6 +96,24 @@ TEST(kheap_full_is_chosen_while_nothing_is_in_use)
     check_cached_empty();
 }
 
+/* The level is looked at before the lock is taken, and may be another one then. */
+TEST(kheap_full_level_changed_before_the_lock)
+{
+    void *buffer[4];
+
+    new_heap(LIMIT);
+    buffer[0] = kheap_full_alloc(&heap, 100, SITE_A);
+    buffer[1] = kheap_full_calloc(&heap, 10, 10, SITE_A);
+    buffer[2] = kheap_full_memalign(&heap, 256, 100, SITE_A);
+    buffer[3] = kheap_full_realloc(&heap, NULL, 100, SITE_A);
+    CHECK_OK(kheap_check(&heap));
+    for (size_t i = 0; i < ARRAY_LENGTH(buffer); i++) {
+        CHECK(buffer[i] != NULL && kheap_usable_size(&heap, buffer[i]) > 100);
+        kheap_free(&heap, buffer[i]);
+    }
+    check_empty();
+}
+
 TEST(kheap_full_secret_is_in_sum_and_canary)
 {
     unsigned char canary[2];
@@ -171,14 +189,7 @@ TEST(kheap_full_impossible_sizes)
     char *keep = full_of(100);
 
     paint(keep, 100, 1);
-    for (size_t less = 0; less < 3 * PAGE_SIZE; less += 13) {
-        CHECK(kheap_alloc(&heap, SIZE_MAX - less) == NULL);
-        CHECK(kheap_realloc(&heap, keep, SIZE_MAX - less) == NULL);
-        CHECK(kheap_memalign(&heap, PAGE_SIZE, SIZE_MAX - less) == NULL);
-        CHECK(kheap_alloc(&heap, KHEAP_LARGEST - less) == NULL);
-        CHECK(kheap_alloc(&heap, LIMIT - less % 64) == NULL);
-    }
-    CHECK(kheap_memalign(&heap, SIZE_MAX / 2 + 1, 100) == NULL);
+    check_impossible_sizes(keep);
     CHECK(kheap_calloc(&heap, SIZE_MAX / 2, 3) == NULL);
     CHECK(kheap_calloc(&heap, 1, SIZE_MAX) == NULL);
     CHECK(painted(keep, 100, 1));
@@ -520,6 +531,8 @@ TEST(kheap_full_grows_only_over_a_sound_end)
             *end = wrong[i];
             CHECK(kheap_check(&heap) != NULL);
             CHECK(kheap_alloc(&heap, MIB) == NULL);
+            CHECK(strstr(host_misuse_last(), "kmalloc: the end of the segment, ") != NULL);
+            CHECK(strstr(host_misuse_last(), "is damaged\n") != NULL);
             *end = kept;
         }
         CHECK_EQ(host_misuse_count(), (without + 1) * ARRAY_LENGTH(wrong));

@@ -68,6 +68,15 @@ static char *cell_of(size_t size)
     return buffer;
 }
 
+/* A heap, and how many cells a slab of this size has there. => 0: it has no slabs */
+static size_t new_heap_with_slabs(size_t size)
+{
+    new_slab_heap(LIMIT);
+    if (class_for(size)->cells != 0)
+        CHECK_EQ(class_for(size)->cells, cells_for(size));
+    return class_for(size)->cells;
+}
+
 /* The first cell of the first slab of a class, and nothing else of that class. */
 static char *first_cell(size_t size)
 {
@@ -119,11 +128,9 @@ TEST(kheap_slab_when_there_are_as_many_superbuffers_as_cells)
     char *buffer[CELLS + 1];
 
     for (size_t size = KHEAP_ALIGN; size <= KHEAP_CELL_LARGEST; size += KHEAP_ALIGN) {
-        size_t cells = cells_for(size);
-        new_slab_heap(LIMIT);
-        if (class_for(size)->cells == 0)
+        size_t cells = new_heap_with_slabs(size);
+        if (cells == 0)
             continue;
-        CHECK_EQ(class_for(size)->cells, cells);
         class_for(size)->patience = UINT16_MAX;
         for (size_t i = 0; i < cells; i++) {
             buffer[i] = cell_of(size);

@@ -18,9 +18,8 @@ TEST(kheap_slab_cells_of_every_class)
     char *cell[CELLS + 1];
 
     for (size_t size = KHEAP_ALIGN; size <= KHEAP_CELL_LARGEST; size += KHEAP_ALIGN) {
-        size_t count = cells_for(size);
-        new_slab_heap(LIMIT);
-        if (class_for(size)->cells == 0)
+        size_t count = new_heap_with_slabs(size);
+        if (count == 0)
             continue;
         cell[0] = first_cell(size - 5);
         char *page = page_of(cell[0]);

@@ -327,3 +327,86 @@ TEST(gaptree_check_notices_damage_to_nodes)
     *low = kept;
     check_tree();
 }
+
+/*
+ * Gaps of a page that end in pages 1, 2 and 3, put in this order; more that ends behind them
+ * makes the addr tree higher.
+ */
+static kernel_heap_large_gap_t *page_gap(size_t page)
+{
+    return (void *)(model.base + (page - 1) * (PAGE_SIZE + KHEAP_ALIGN) + 16 - sizeof(size_t));
+}
+
+static void new_page_gaps(const size_t *pages)
+{
+    new_tree();
+    for (size_t i = 0; i < 3; i++) {
+        kernel_heap_large_gap_t *gap = page_gap(pages[i]);
+
+        gap->gap.length = PAGE_SIZE;
+        gaptree_insert(&model.tree, &gap->gap, false);
+        CHECK_EQ(gap->by_addr.key, pages[i]);
+    }
+}
+
+static gap_node_t *const *takes_page(size_t page)
+{
+    return gaptree_takes(&model.tree, model.base + ARENA, (size_t)page_gap(page), PAGE_SIZE);
+}
+
+/* 1 - 2 - 3 is as high as a tree of two bits can be: 7 has no place below 3, and needs none. */
+TEST(gaptree_takes_what_makes_the_addr_tree_higher)
+{
+    size_t bytes;
+
+    new_page_gaps((const size_t[]){ 1, 2, 3 });
+    CHECK_EQ(gaptree_addr_depth(&model.tree), 3);
+    CHECK(takes_page(7) == NULL);
+    page_gap(7)->gap.length = PAGE_SIZE;
+    gaptree_insert(&model.tree, &page_gap(7)->gap, false);
+    CHECK_OK(gaptree_check(&model.tree, model.base + ARENA, &bytes));
+    CHECK_EQ(bytes, 4 * PAGE_SIZE);
+}
+
+TEST(gaptree_takes_follows_no_wild_link)
+{
+    new_page_gaps((const size_t[]){ 1, 2, 3 });
+    gap_node_t *last = &page_gap(3)->by_addr;
+
+    last->key = 1;                      /* the way to 3 does not end */
+    CHECK(takes_page(3) == last->slot);
+    last->key = 3;
+    CHECK(takes_page(3) == NULL);
+
+    /* 8 makes two levels: first 3 is taken to the top, then 1 */
+    new_page_gaps((const size_t[]){ 2, 1, 3 });
+    gap_node_t **link = &page_gap(2)->by_addr.child[0];
+    gap_node_t *kept = *link;
+    CHECK(kept == &page_gap(1)->by_addr && takes_page(8) == NULL);
+    *link = (gap_node_t *)model.base;
+    CHECK(takes_page(8) == link);
+
+    new_page_gaps((const size_t[]){ 1, 2, 3 });
+    gap_node_t **below = &page_gap(3)->by_addr.child[0];
+    *below = &page_gap(5)->by_addr;             /* it leads back, and is too deep */
+    (*below)->slot = below;
+    CHECK(takes_page(8) == below);
+    *below = NULL;
+    CHECK(takes_page(8) == NULL);
+}
+
+/* Gaps before and behind what is freed go in turn: with the second, a leaf below the first. */
+TEST(gaptree_holds_only_with_a_sound_leaf)
+{
+    size_t end = model.base + ARENA;
+
+    new_page_gaps((const size_t[]){ 1, 2, 3 });
+    kernel_heap_gap_t *gap = &page_gap(1)->gap;
+    gap_node_t **link = &page_gap(2)->by_addr.child[1];
+    gap_node_t *kept = *link;
+    CHECK(kept == &page_gap(3)->by_addr && gaptree_holds(&model.tree, end, gap));
+    *link = (gap_node_t *)model.base;
+    CHECK(!gaptree_holds(&model.tree, end, gap));
+    *link = kept;
+    CHECK(gaptree_holds(&model.tree, end, gap));
+}

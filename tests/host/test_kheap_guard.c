@@ -2,6 +2,7 @@
  * Guard mode: a pool over host memory, where what is not mapped faults for real.
  */
 #include <kernel/errno.h>
+#include <kernel/kheap_full.h>
 #include <kernel/kheap_guard.h>
 #include <kernel/physical.h>
 #include <kernel/printk.h>
@@ -784,6 +785,34 @@ TEST(guard_serves_full_heaps)
     kheap_free(&heap, buffer[0]);
     CHECK_EQ(host_misuse_count(), 1);
     CHECK(strstr(host_misuse_last(), "free already") != NULL);
+}
+
+/* krealloc moves for its caller: into the pool, out of it, and when it is given no buffer. */
+TEST(guard_serves_full_heaps_for_their_callers)
+{
+    const size_t site = 0x1111;
+    kheap_site_t row[2];
+
+    new_heap(1, 1, 9);
+    CHECK_EQ(kheap_tune(&heap, KHEAP_TUNE_LEVEL, KHEAP_FULL), 0);
+    char *out = kheap_full_alloc(&heap, 100, site);
+    CHECK(is_guarded(out));
+    out = kheap_full_realloc(&heap, out, 2 * PAGE_SIZE, 0x2222);
+    CHECK(!is_guarded(out));
+    CHECK_EQ(kheap_leaks(&heap, row, 2, NULL, 0), 1);
+    CHECK_EQ(row[0].site, 0x2222);
+
+    char *in = kheap_full_realloc(&heap, out, 100, site);
+    CHECK(is_guarded(in));
+    kheap_full_free(&heap, out, 0x3333);        /* free already: by krealloc's caller */
+    CHECK_EQ(host_misuse_count(), 1);
+    CHECK(strstr(host_misuse_last(), "freed by the call at 0x1111") != NULL);
+    kheap_full_free(&heap, in, site);
+    CHECK(kheap_full_realloc(&heap, out, 100, 0x4444) == NULL);
+    CHECK_EQ(host_misuse_count(), 2);
+    CHECK(strstr(host_misuse_last(), "the call: the call at 0x4444") != NULL);
+    CHECK_OK(kheap_check(&heap));
+    CHECK_EQ(guard.used, 0);
 }
 
 /* ---- the checker */

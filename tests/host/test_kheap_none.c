@@ -1,7 +1,7 @@
 /*
  * The heap at level none, which only a build can choose: it must work for programs that have
- * no bugs. The model of kheap_cases.h is run, and none of its tests, some of which misuse the
- * heap; what happens then is in test_kheap_bugs_none.c.
+ * no bugs. Of the tests of kheap_cases.h only those of random operations are run: others misuse
+ * the heap; what happens then is in test_kheap_bugs_none.c.
  */
 #include <host_test.h>
 
@@ -13,7 +13,7 @@
 
 TEST(kheap_none_random_operations)
 {
-    random_operations(LIMIT, 4000, test_steps(100000), false);
+    test_kheap_random_operations();
 }
 
 TEST(kheap_none_random_operations_with_cache)
@@ -23,7 +23,7 @@ TEST(kheap_none_random_operations_with_cache)
 
 TEST(kheap_none_random_operations_with_large_sizes)
 {
-    random_operations(64 * MIB, 100000, test_steps(100000) / 5, false);
+    test_kheap_random_operations_with_large_sizes();
 }
 
 TEST(kheap_none_random_operations_in_too_little_memory)
@@ -48,12 +48,7 @@ TEST(kheap_none_random_operations_with_cells)
             CHECK_OK(kheap_check(&heap));
     }
     CHECK(most_cells > 100);
-    for (size_t i = 0; i < SLOTS; i++) {
-        CHECK(painted(slots[i].buffer, slots[i].size, slots[i].seed + i));
-        kheap_free(&heap, slots[i].buffer);
-    }
-    kheap_flush(&heap);
-    check_empty();
+    free_slots();
 }
 
 TEST(kheap_none_takes_null)
