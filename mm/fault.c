@@ -287,9 +287,11 @@ static inline fault_reason_t look_up(mspace_t *mspace, size_t vaddr, bool write,
     if (UNLIKELY(found == NULL || vaddr - vma_base(found) >= found->length)) {
         vma_t *above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
 
-        if (above != NULL && !vma_allows(above, write, execute))
-            return FAULT_NO_AREA;
-        return grow_stack(mspace, vaddr, above, vma);
+        fault_reason_t grown = grow_stack(mspace, vaddr, above, vma);
+
+        /* It grows, as Linux's areas do, even for what it does not allow then. */
+        return grown != FAULT_RESOLVED || vma_allows(*vma, write, execute) ? grown
+                                                                           : FAULT_NO_RIGHT;
     }
     if (UNLIKELY((found->flags & VMA_DEAD) != 0))
         return FAULT_DEAD_AREA;

@@ -204,6 +204,18 @@ static int32_t map(const request_t *request, int32_t flags)
     return (int32_t)(size_t)place;
 }
 
+/* MAP_FIXED_NOREPLACE over an area is refused as such, whatever else would be wrong. */
+static bool is_taken(const request_t *request)
+{
+    mspace_t *mspace = task_current->mspace;
+    const vma_t *area;
+
+    splock_lock(&mspace->lock);
+    area = vma_at_or_above(&mspace->tree, request->address);
+    splock_unlock(&mspace->lock);
+    return area != NULL && vma_base(area) < request->address + request->length;
+}
+
 static int32_t check_and_map(request_t *request)
 {
     bool anonymous = (request->flags & MAP_ANONYMOUS) != 0;
@@ -219,7 +231,9 @@ static int32_t check_and_map(request_t *request)
     if (err != 0)
         return err;
     flags = anonymous ? check_anonymous(request) : check_file(request);
-    return flags < 0 ? flags : map(request, flags);
+    if (UNLIKELY(flags < 0))
+        return (request->flags & MAP_FIXED_NOREPLACE) != 0 && is_taken(request) ? -EEXIST : flags;
+    return map(request, flags);
 }
 
 int32_t linux_mmap2(const trap_frame_t *call)

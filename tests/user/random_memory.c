@@ -202,7 +202,9 @@ static bool prepare(void)
     open_files();
     call(SYS_ugetrlimit, LIMIT_STACK, stack);
     stack[0] = 256 * PAGE;          /* areas that grow down: so far */
-    if (is_error(call(CALL_SETRLIMIT, LIMIT_STACK, stack)) || !may_lock_all())
+    if (is_error(call(CALL_SETRLIMIT, LIMIT_STACK, stack)) && (left_out & NO_GROWS) == 0)
+        return false;
+    if (!may_lock_all())
         return false;
     break_start = ((uint32_t)call(SYS_brk, 0) + PAGE - 1) / PAGE * PAGE;
     return data_file >= 0 && (tmp_file >= 0 || (left_out & NO_TMP) != 0);

@@ -342,7 +342,7 @@ static void do_madvise(void)
     note("madvise", page, length, advice, 0, call(CALL_MADVISE, address_of(page), length, advice));
     if (advice == 8)    /* who knows when they are free: now */
         note("and DONTNEED", page, length, 4, 0, call(CALL_MADVISE, address_of(page), length, 4));
-    if (advice == 10 || advice == 11 || (advice >= 16 && advice <= 19))
+    if (advice <= 2 || advice == 10 || advice == 11 || (advice >= 16 && advice <= 19))
         pages_cut(page, count);
 }
 

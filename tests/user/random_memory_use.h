@@ -91,6 +91,7 @@ static void kernel_write(uint32_t page, uint32_t offset, uint32_t value)
     saw(page);
 }
 
+/* As a path, by whole words: none goes over into the next page unless the text does. */
 static void kernel_read(uint32_t page, uint32_t offset)
 {
     int result = call(SYS_access, address_of(page) + offset, 0);
@@ -110,7 +111,7 @@ static void do_kernel(void)
     if (once_in(2))
         kernel_write(page, offset, random_word() >> 1 | 0x808080u);
     else
-        kernel_read(page, once_in(2) ? PAGE - 1 : offset);
+        kernel_read(page, once_in(2) ? PAGE - 8 : offset & ~7u);
 }
 
 /* A part of a file: what does not fit is cut off at a page. */
@@ -153,10 +154,12 @@ static void do_break(void)
     uint32_t wanted = break_start + (once_in(4) ? below(BREAK_MOST) : below(16 * PAGE));
     uint32_t old = break_now;
 
-    if (once_in(16))
+    bool bad = once_in(16);
+
+    if (bad)
         wanted = once_in(2) ? below(PAGE) : LAST_PAGE + below(PAGE);
     break_now = (uint32_t)call(SYS_brk, wanted);
-    note("brk", wanted - break_start, 0, 0, 0, (int)(break_now - break_start));
+    note("brk", bad ? wanted : wanted - break_start, bad, 0, 0, (int)(break_now - break_start));
     for (uint32_t at = break_start; at + PAGE <= break_now; at += PAGE)
         if (at >= old || once_in(4)) {
             mix(*(volatile uint32_t *)at);
