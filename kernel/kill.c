@@ -3,34 +3,65 @@
  * program may not do ends it, with a report that says what it did.
  */
 #include <kernel/linear.h>
-#include <kernel/physical.h>
 #include <kernel/printk.h>
 #include <kernel/task.h>
 #include <kernel/usercopy.h>
 #include <x86/cpu.h>
+#include <x86/fpu_legacy.h>
+
+enum { CODE_FPU = -1, CODE_DEBUG = -2 };    /* the processor says which it is */
 
 /* What a trap in ring 3 means to the program (as on Linux). */
 static const struct trap_meaning {
     uint8_t vector;
     uint8_t signal;
+    int16_t code;           /* si_code; but for SI_KERNEL and BUS_ADRALN si_addr is eip */
     const char *text;
 } trap_meanings[] = {
-    { TRAP_DIVIDE, SIGFPE, "it divided by zero, or the quotient was too large" },
-    { TRAP_DEBUG, SIGTRAP, "it stepped with the trap flag set, or met a breakpoint" },
-    { TRAP_BREAKPOINT, SIGTRAP, "it executed a breakpoint (int3)" },
-    { TRAP_OVERFLOW, SIGSEGV, "it executed `into` with the overflow flag set" },
-    { TRAP_BOUND, SIGSEGV, "an index was outside the range that `bound` names" },
-    { TRAP_INVALID_OPCODE, SIGILL, "this processor does not know the instruction" },
-    { TRAP_NO_FPU, SIGSEGV, "it needs a floating-point unit, and there is none" },
-    { TRAP_INVALID_TSS, SIGSEGV, "it loaded a segment that is no segment" },
-    { TRAP_NO_SEGMENT, SIGBUS, "it loaded a segment that is not present" },
-    { TRAP_STACK_SEGMENT, SIGBUS, "its stack access was outside the stack segment" },
-    { TRAP_PROTECTION, SIGSEGV,
+    { TRAP_DIVIDE, SIGFPE, FPE_INTDIV,
+      "it divided by zero, or the quotient was too large" },
+    { TRAP_DEBUG, SIGTRAP, CODE_DEBUG,
+      "it stepped with the trap flag set, or met a breakpoint" },
+    { TRAP_BREAKPOINT, SIGTRAP, SI_KERNEL,
+      "it executed a breakpoint (int3)" },
+    { TRAP_OVERFLOW, SIGSEGV, SI_KERNEL,
+      "it executed `into` with the overflow flag set" },
+    { TRAP_BOUND, SIGSEGV, SI_KERNEL,
+      "an index was outside the range that `bound` names" },
+    { TRAP_INVALID_OPCODE, SIGILL, ILL_ILLOPN,
+      "this processor does not know the instruction" },
+    { TRAP_NO_FPU, SIGSEGV, SI_KERNEL,
+      "it needs a floating-point unit, and there is none" },
+    { TRAP_INVALID_TSS, SIGSEGV, SI_KERNEL,
+      "it loaded a segment that is no segment" },
+    { TRAP_NO_SEGMENT, SIGBUS, SI_KERNEL,
+      "it loaded a segment that is not present" },
+    { TRAP_STACK_SEGMENT, SIGBUS, SI_KERNEL,
+      "its stack access was outside the stack segment" },
+    { TRAP_PROTECTION, SIGSEGV, SI_KERNEL,
       "the instruction is privileged, or it broke the rules of a segment" },
-    { TRAP_FPU_ERROR, SIGFPE, "a floating-point operation failed" },
-    { TRAP_ALIGNMENT, SIGBUS, "its access was not aligned, and it asked for that to be checked" },
-    { TRAP_SIMD_ERROR, SIGFPE, "an SSE operation failed" },
+    { TRAP_FPU_ERROR, SIGFPE, CODE_FPU,
+      "a floating-point operation failed" },
+    { TRAP_ALIGNMENT, SIGBUS, BUS_ADRALN,
+      "its access was not aligned, and it asked for that to be checked" },
+    { TRAP_SIMD_ERROR, SIGFPE, CODE_FPU,
+      "an SSE operation failed" },
 };
+
+/* => si_code of the exception that comes first in Linux's order; 0: there is none */
+static int fpu_exception_code(bool sse)
+{
+    static const struct { uint8_t bits, code; } codes[] = {
+        { 0x01, FPE_FLTINV }, { 0x04, FPE_FLTDIV }, { 0x08, FPE_FLTOVF },
+        { 0x12, FPE_FLTUND }, { 0x20, FPE_FLTRES },
+    };
+    const unsigned raised = fpu_exceptions(sse);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(codes); i++)
+        if ((raised & codes[i].bits) != 0)
+            return codes[i].code;
+    return 0;
+}
 
 static const struct trap_meaning *meaning_of(unsigned vector)
 {
@@ -179,27 +210,28 @@ static void report(int signal, const trap_frame_t *frame, const fault_t *fault)
     report_code(frame);
 }
 
-/* No registers: the program did nothing wrong. */
-static void report_no_memory(void)
-{
-    char text[160];
-
-    printk("%s (pid %d) is killed by signal 9 (SIGKILL): out of memory\n", task_current->name,
-           task_current->pid);
-    format_text(text, sizeof text,
-                "It has %zu KiB and needs a page more; %zu of the machine's %zu KiB are free.",
-                task_current->mspace->phys_pg_count * (PAGE_SIZE / KIB),
-                physical_figures()->free * (PAGE_SIZE / KIB),
-                physical_mem_info.total * (PAGE_SIZE / KIB));
-    report_lines(text);
-}
-
 void task_kill(int signal, const trap_frame_t *frame, const fault_t *fault)
 {
     if (fault != NULL && fault->reason == FAULT_NO_MEMORY)
-        report_no_memory();
+        oom_report(task_current);
     else
         report(signal, frame, fault);
+    task_exit(signal);
+}
+
+void task_kill_other(task_t *task, int signal)
+{
+    printk("%s (pid %d) is killed by signal %d (%s): sent by %s (pid %d)\n", task->name, task->pid,
+           signal, signal_name(signal), task_current->name, task_current->pid);
+    task_end(task, signal);
+}
+
+void task_kill_for(int signal, const trap_frame_t *frame, const char *why)
+{
+    printk("%s (pid %d) is killed by signal %d (%s): %s\n", task_current->name,
+           task_current->pid, signal, signal_name(signal), why);
+    report_registers(frame);
+    report_code(frame);
     task_exit(signal);
 }
 
@@ -213,17 +245,15 @@ void task_check_memory(const trap_frame_t *frame)
 
 /* --- Handlers */
 
-static int signal_of(fault_reason_t reason)
+
+/* When memory runs out, others may have to go before the current program does. */
+static fault_reason_t resolve(fault_t *fault)
 {
-    switch (reason) {
-    case FAULT_NO_MEMORY:
-        return SIGKILL;
-    case FAULT_PAST_END:
-    case FAULT_IO:
-        return SIGBUS;
-    default:
-        return SIGSEGV;
-    }
+    fault_reason_t reason = fault_handle(task_current->mspace, fault);
+
+    while (UNLIKELY(reason == FAULT_NO_MEMORY) && oom_make_room())
+        reason = fault_handle(task_current->mspace, fault);
+    return reason;
 }
 
 /* A fault in a copy between the kernel and the program. */
@@ -234,11 +264,30 @@ static bool copy_fault(fault_t *fault)
     if (mspace == NULL || fault->address < USER_BASE || fault->address >= USER_END
         || splock_held(&mspace->lock))
         return false;
-    fault_reason_t reason = fault_handle(mspace, fault);
+    fault_reason_t reason = resolve(fault);
 
     if (reason == FAULT_NO_MEMORY)
         task_current->out_of_memory = true;
     return reason == FAULT_RESOLVED;
+}
+
+/* What the page fault is to the program: a signal, or its end. */
+static NOINLINE void send_fault(trap_frame_t *frame, fault_t *fault)
+{
+    signal_info_t info = { .code = SEGV_MAPERR, .address = fault->address };
+    int signal = SIGSEGV;
+
+    if (fault->reason == FAULT_NO_MEMORY)
+        task_kill(SIGKILL, frame, fault);
+    if (fault->reason == FAULT_KERNEL_BUG)
+        task_kill(SIGSEGV, frame, fault);
+    if (fault->reason == FAULT_PAST_END || fault->reason == FAULT_IO) {
+        signal = SIGBUS;
+        info.code = BUS_ADRERR;
+    } else if (fault->reason == FAULT_NO_RIGHT) {
+        info.code = SEGV_ACCERR;
+    }
+    signal_trap(signal, &info, frame, fault);
 }
 
 static bool page_fault(trap_frame_t *frame)
@@ -249,20 +298,43 @@ static bool page_fault(trap_frame_t *frame)
     fault.code = frame->error;
     if (!trap_from_user(frame))
         return linear_space_depth() == 0 && trap_is_in_copy(frame) && copy_fault(&fault);
-    fault_reason_t reason = fault_handle(task_current->mspace, &fault);
+    fault_reason_t reason = resolve(&fault);
 
     if (UNLIKELY(reason != FAULT_RESOLVED)) {
         fault.reason = reason;
-        task_kill(signal_of(reason), frame, &fault);
+        send_fault(frame, &fault);
     }
     return true;
 }
 
+/* => si_code; 0: there is nothing to tell */
+static int code_of(const struct trap_meaning *meaning)
+{
+    if (meaning->code == CODE_FPU)
+        return fpu_exception_code(meaning->vector == TRAP_SIMD_ERROR);
+    if (meaning->code == CODE_DEBUG)
+        return (cpu_take_dr6() & DR6_STEP) != 0 ? TRAP_TRACE : TRAP_BRKPT;
+    return meaning->code;
+}
+
+/* => the address of the instruction, of the kinds that tell it */
+static uint32_t address_of(const trap_frame_t *frame, int code)
+{
+    return code == SI_KERNEL || frame->vector == TRAP_ALIGNMENT ? 0 : frame->eip;
+}
+
 static bool other_trap(trap_frame_t *frame)
 {
+    const struct trap_meaning *meaning = meaning_of(frame->vector);
+    signal_info_t info;
+
     if (!trap_from_user(frame))
         return false;
-    task_kill(meaning_of(frame->vector)->signal, frame, NULL);
+    info = (signal_info_t){ .code = code_of(meaning) };
+    info.address = address_of(frame, info.code);
+    if (info.code != 0)
+        signal_trap(meaning->signal, &info, frame, NULL);
+    return true;
 }
 
 void task_set_trap_handlers(void)

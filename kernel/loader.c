@@ -307,26 +307,12 @@ typedef struct block {
     int err;                /* the first thing that went wrong */
 } block_t;
 
-/* Write to a space that need not be the current one. */
 static void write_user(block_t *block, size_t to, const void *from, size_t length)
 {
-    const char *bytes = from;
+    size_t done;
 
-    while (length > 0 && block->err == 0) {
-        size_t in_page = to & PAGE_MASK;
-        size_t part = PAGE_SIZE - in_page < length ? PAGE_SIZE - in_page : length;
-
-        block->err = mspace_resolve(block->mspace, to - in_page, PAGE_SIZE, true);
-        if (block->err != 0)
-            return;
-        char *page = mmu_temporary_map(0, mmu_frame(mmu_read(block->mspace->directory,
-                                                             to - in_page)));
-        memcpy(page + in_page, bytes, part);
-        mmu_temporary_unmap(0);
-        to += part;
-        bytes += part;
-        length -= part;
-    }
+    if (block->err == 0)
+        block->err = mspace_copy_out(block->mspace, to, from, length, &done);
 }
 
 static size_t put_string(block_t *block, const void *bytes, size_t length)

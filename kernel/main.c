@@ -11,6 +11,7 @@
 #include <kernel/doctor.h>
 #include <kernel/dump.h>
 #include <kernel/errno.h>
+#include <kernel/fault.h>
 #include <kernel/fw_cfg.h>
 #include <kernel/host.h>
 #include <kernel/kheap_guard.h>
@@ -28,6 +29,7 @@
 #include <kernel/string.h>
 #include <kernel/symbols.h>
 #include <kernel/task.h>
+#include <kernel/tmpfs.h>
 #include <kernel/trap.h>
 #include <kernel/virtual.h>
 #include <x86/cpu.h>
@@ -332,6 +334,7 @@ static void start_memory(void)
     start_heap();
     start_guard();
     require(memory_init());
+    kMMU.fault_around = FAULT_AROUND;
     bench_boot_part("heap");
     physical_log();
     printk("boot: memory ready\n");
@@ -361,6 +364,7 @@ static _Noreturn void run_module(void)
     status = monitor_run_program(argv);
     if (status < 0)
         machine_stop(MACHINE_REFUSED);
+    tmpfs_empty();              /* files that it made and left are no leak */
     census_take(&after);
     census_print(&before, &after, "frames: ");
     trouble = census_compare(&before, &after);

@@ -60,6 +60,7 @@ int monitor_run_program(char *const argv[])
     }
     task->output_to_port = output_to_port();
     status = task_wait(task);
+    task_end_all();                 /* what it started and did not wait for */
     if ((status & 0x7f) != 0) {
         printk("grove: \"%s\" was killed by signal %d; the kernel goes on\n", name,
                status & 0x7f);
@@ -142,10 +143,58 @@ static void command_leaks(int argc, char **argv)
     }
 }
 
+static bool parse_pid(const char *text, int *pid)
+{
+    *pid = 0;
+    for (; *text >= '0' && *text <= '9' && *pid < 100000000; text++)
+        *pid = *pid * 10 + (*text - '0');
+    return *text == '\0';
+}
+
+/* The space of the task that the command names, or the kernel's own. => NULL: said so */
+static mspace_t *named_space(int argc, char **argv)
+{
+    const task_t *task;
+    int pid;
+
+    if (argc == 1)
+        return kMMU.kspace;
+    if (argc > 2 || !parse_pid(argv[1], &pid)) {
+        printk("usage: %s [PID], for example: %s 1\n", argv[0], argv[0]);
+        return NULL;
+    }
+    task = task_find(pid);
+    if (task != NULL && pid == 0)
+        return kMMU.kspace;
+    if (task == NULL || task->mspace == NULL) {
+        printk("there is no program with the number %d\n", pid);
+        return NULL;
+    }
+    return task->mspace;
+}
+
 static void command_maps(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    mspace_display(kMMU.kspace);
+    mspace_t *mspace = named_space(argc, argv);
+
+    if (mspace != NULL)
+        mspace_display(mspace);
+}
+
+static void print_to_log(void *context, const char *text, size_t length)
+{
+    (void)context;
+    printk("%.*s", (int)length, text);
+}
+
+static void command_pages(int argc, char **argv)
+{
+    mspace_t *mspace = named_space(argc, argv);
+
+    if (mspace == kMMU.kspace)
+        printk("all of the kernel's pages are in memory; `maps` lists its areas\n");
+    else if (mspace != NULL)
+        mspace_describe_pages(mspace, print_to_log, NULL);
 }
 
 static void command_files(int argc, char **argv)
@@ -237,7 +286,8 @@ static const struct command {
     { "frames", command_frames, "physical memory by owner and zone, and what of it is bad" },
     { "heap", command_heap, "the kernel heap: superbuffers, gaps, both trees" },
     { "leaks", command_leaks, "leaks [mark|since]: who has the heap's buffers, or got them since" },
-    { "maps", command_maps, "the areas of the kernel's own space" },
+    { "maps", command_maps, "maps [PID]: the areas of a program's space, or of the kernel's" },
+    { "pages", command_pages, "pages PID: what of a program's space is in memory, run by run" },
     { "walk", command_walk, "walk ADDRESS: what the processor finds there, level by level" },
     { "overcommit", command_overcommit, "overcommit [MODE]: what programs are promised, at most" },
     { "files", command_files, "the initial files" },

@@ -15,6 +15,7 @@
 #include <kernel/proc.h>
 #include <kernel/ramfs.h>
 #include <kernel/string.h>
+#include <kernel/tmpfs.h>
 
 /* Guards: (c) constant after ramfs_init, or after ramfs_text for a text */
 typedef struct ramfs_file ramfs_file_t;
@@ -154,12 +155,7 @@ static size_t parent_length(const char *path, size_t length)
     return length > 0 ? length - 1 : 0;
 }
 
-/*
- * Bring a path into the one form "/a/b"; "" is the root.
- *
- * => *directory: the path says that it means a directory ("a/", "a/.")
- */
-static int fold(const char *path, char folded[static RAMFS_PATH_MAX], bool *directory)
+int ramfs_fold(const char *path, char folded[static RAMFS_PATH_MAX], bool *directory)
 {
     size_t length = 0;
 
@@ -228,7 +224,7 @@ int ramfs_open(const char *path, inode_t **ino)
     char folded[RAMFS_PATH_MAX];
     ramfs_file_t *file;
     bool directory;
-    int err = fold(path, folded, &directory);
+    int err = ramfs_fold(path, folded, &directory);
 
     if (err != 0)
         return err;
@@ -238,6 +234,8 @@ int ramfs_open(const char *path, inode_t **ino)
         *ino = &file->inode;
     } else if (err == -ENOENT) {
         err = proc_open(folded, ino);
+        if (err == -ENOENT)
+            err = tmpfs_open(folded, ino);
         if (err == 0 && directory)
             inode_release(*ino);
     }
@@ -248,7 +246,7 @@ int ramfs_about_directory(const char *path, unsigned *mode, unsigned *number)
 {
     char folded[RAMFS_PATH_MAX];
     bool directory;
-    int err = fold(path, folded, &directory);
+    int err = ramfs_fold(path, folded, &directory);
 
     *mode = 0555;
     *number = err == 0 ? directory_number(folded) : 0;
@@ -357,7 +355,7 @@ static int add_member(const tar_header_t *header, page_t data, size_t size)
 
     format_text(path, sizeof path, "%.155s%s%.100s", header->prefix,
                 header->prefix[0] != '\0' ? "/" : "", header->name);
-    if (fold(path, folded, &directory) != 0)
+    if (ramfs_fold(path, folded, &directory) != 0)
         return -EINVAL;
     if (folded[0] == '\0')
         return 0;           /* the root is there already */

@@ -17,7 +17,10 @@
  *  empty                 anon, private           read    the zero frame, read-only
  *                                                                          (fill_missing)
  *  empty                 anon, private           write   a zeroed frame    (fill_missing)
- *  empty                 file                    read    the page cache's frame, read-only
+ *  empty                 file                    read    the page cache's frame, read-only;
+ *                                                        neighbours that are cached, too
+ *                                                           (fill_missing, fault_around.c)
+ *  empty                 file, shared            write   the page cache's frame, writable
  *                                                                          (fill_missing)
  *  empty                 file, private           write   a copy            (fill_missing)
  *  empty                 past `limit`            any     zeroes; a page wholly past the
@@ -131,10 +134,15 @@ static inline int make_entry(mspace_t *mspace, vma_t *vma, size_t vaddr, bool wr
 
 static fault_reason_t fill_missing(attempt_t *attempt)
 {
+    const vma_ops_t *ops = attempt->vma->ops;
     mmu_entry_t entry;
     int err = make_entry(attempt->mspace, attempt->vma, attempt->vaddr, attempt->write, &entry);
 
-    return LIKELY(err == 0) ? put_missing(attempt, entry) : reason_of(err);
+    if (UNLIKELY(err != 0))
+        return reason_of(err);
+    if (!attempt->write && ops->cached != NULL && kMMU.fault_around > 1)
+        return reason_of(fault_map_around(attempt->mspace, attempt->vma, attempt->vaddr, entry));
+    return put_missing(attempt, entry);
 }
 
 static fault_reason_t bring_back(attempt_t *attempt)
@@ -142,6 +150,7 @@ static fault_reason_t bring_back(attempt_t *attempt)
     return put(attempt, vma_entry(attempt->vma, attempt->entry));
 }
 
+/* The processor marks the entry dirty; the frame is the file's only storage anyway. */
 static fault_reason_t let_shared(attempt_t *attempt)
 {
     return put(attempt, attempt->entry | MMU_WRITE);
@@ -171,7 +180,9 @@ static fault_reason_t replace_zeroes(attempt_t *attempt)
 
 static fault_reason_t take_over(attempt_t *attempt)
 {
-    return put(attempt, attempt->entry | MMU_WRITE);
+    mmu_allow_write(&attempt->place);
+    attempt->mspace->stale_page = 0;
+    return FAULT_RESOLVED;
 }
 
 static fault_reason_t copy_page(attempt_t *attempt)
@@ -229,7 +240,7 @@ static fault_reason_t resolve(attempt_t *attempt)
         return let_shared(attempt);
     if (mmu_frame(entry) == kMMU.zero_page)
         return replace_zeroes(attempt);
-    if ((entry & MMU_OBJECT) == 0 && page_count(mmu_frame(entry)) == 1)
+    if ((entry & MMU_OBJECT) == 0 && physical_frame(mmu_frame(entry))->count == 1)
         return take_over(attempt);
     return copy_page(attempt);
 }
@@ -271,7 +282,7 @@ static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, v
     pages = (vma_base(above) - vaddr) >> PAGE_SHIFT;
     if (!is_clear_below(below, vaddr) || mspace_promise(mspace, above->flags, pages) != 0)
         return FAULT_STACK_LIMIT;
-    mspace->v_size += pages;
+    mspace_count_in(mspace, above->flags, pages);
     vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
     /* It may have closed a hole that the program made in it. */
     *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;

@@ -84,16 +84,25 @@ static bool node_sound(const gaptree_t *tree, size_t end, const gap_node_t *node
     return sound;
 }
 
-/* The link to the node that has this key, from the link to a root on. => NULL: none has it */
+/*
+ * The link to the node that has this key, from the link to a root on. => NULL: none has it
+ *
+ * => other: the link beside it to which any_child turns when it is empty; NULL: none
+ */
 static gap_node_t *const *trie_find(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
-                                    size_t key, unsigned bit, bool by_addr)
+                                    size_t key, unsigned bit, bool by_addr,
+                                    gap_node_t *const **other)
 {
+    *other = NULL;
     for (unsigned bits = bit + 1; is_node(tree, end, *slot, by_addr); bits--) {
         if ((*slot)->key == key)
             return slot;
         if (bits == 0)
             return NULL;
-        slot = &(*slot)->child[key >> (bits - 1) & 1];
+        gap_node_t *const *child = (*slot)->child;
+        size_t side = key >> (bits - 1) & 1;
+        slot = &child[side];
+        *other = side == 1 ? &child[0] : NULL;
     }
     return NULL;
 }
@@ -124,6 +133,31 @@ static gap_node_t *const *fall(const gaptree_t *tree, size_t end, gap_node_t *co
         slot = &child[child[side] != NULL ? side : 1 - side];
     }
     return slot;
+}
+
+/*
+ * Can a node be taken out, and then another one whose leaf was the same one?
+ *
+ *        node                       leaf
+ *       /    \                     /    \
+ *            below      ->             below
+ *           /     \                   /
+ *      others      leaf          others            below it is the next leaf
+ *
+ * => slot: its link; other: the one beside it, as trie_find says
+ */
+static bool leaves_sound(const gaptree_t *tree, size_t end, gap_node_t *const *slot,
+                         gap_node_t *const *other, bool by_addr)
+{
+    while (link_sound(tree, end, slot, by_addr)) {
+        gap_node_t *const *child = (*slot)->child;
+
+        if (child[0] == NULL && child[1] == NULL)
+            return other == NULL || fall(tree, end, other, 1, by_addr) == NULL;
+        other = child[1] != NULL ? &child[0] : NULL;
+        slot = &child[child[1] != NULL];
+    }
+    return false;
 }
 
 /*
@@ -240,6 +274,7 @@ static bool kept_sound(const gaptree_t *tree, size_t end)
 
 bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
 {
+    gap_node_t *const *other;
     unsigned bit;
 
     if (!ring_sound(tree, end, &gap->equals, gap->length))
@@ -247,21 +282,22 @@ bool gaptree_holds(const gaptree_t *tree, size_t end, kernel_heap_gap_t *gap)
     if (gap->length < GAPTREE_EXACT)
         return bit_set(tree, gap->length / KHEAP_ALIGN) != 0;
     size_t root = gaptree_root_of(gap->length, &bit);
-    gap_node_t *const *slot = trie_find(tree, end, &tree->root[root], gap->length, bit, false);
+    gap_node_t *const *slot = trie_find(tree, end, &tree->root[root], gap->length, bit, false,
+                                        &other);
     const gap_node_t *node = &gaptree_large(gap)->by_length;
     if (slot == NULL)
         return false;
     if (*slot == node ? !node_sound(tree, end, node, slot, false)
-                            || fall(tree, end, slot, 1, false) != NULL
+                            || !leaves_sound(tree, end, slot, other, false)
                       : node->slot != NULL)
         return false;
     if (gap->length < PAGE_SIZE)
         return true;
     slot = trie_find(tree, end, &tree->addr_root, gaptree_addr_key(tree, gap), tree->addr_bit,
-                     true);
+                     true, &other);
     node = &gaptree_large(gap)->by_addr;
     return slot != NULL && *slot == node && node_sound(tree, end, node, slot, true)
-        && fall(tree, end, slot, 1, true) == NULL && kept_sound(tree, end);
+        && leaves_sound(tree, end, slot, other, true) && kept_sound(tree, end);
 }
 
 /* --- Everything --- */

@@ -483,20 +483,28 @@ void *kheap_realloc(kheap_t *heap, void *buffer, size_t size)
     return answer;
 }
 
+size_t kheap_size_for(kheap_t *heap, const char *call, void *buffer, size_t site)
+{
+    if (heap->level == KHEAP_FULL)
+        return kheap_full_size_for(heap, call, buffer, site);
+    splock_lock(&heap->lock);
+    size_t size = sound_size(heap, buffer);
+    if (size == 0)
+        kheap_misuse(heap, call, buffer);
+    else
+        splock_unlock(&heap->lock);
+    return size;
+}
+
 size_t kheap_usable_size(kheap_t *heap, void *buffer)
 {
     if (UNLIKELY(heap->level == KHEAP_FULL))
         return kheap_full_usable_size(heap, buffer, CALL_SITE);
     if (buffer == NULL)
         return 0;
-    splock_lock(&heap->lock);
-    if (UNLIKELY(heap->guard != NULL) && kheap_guard_holds(heap, buffer))
+    if (UNLIKELY(heap->guard != NULL) && kheap_guard_holds(heap, buffer)) {
+        splock_lock(&heap->lock);
         return kheap_guard_usable_size(heap, buffer);
-    size_t size = sound_size(heap, buffer);
-    if (size == 0) {
-        kheap_misuse(heap, "kmalloc_usable_size", buffer);
-        return 0;
     }
-    splock_unlock(&heap->lock);
-    return size;
+    return kheap_size_for(heap, "kmalloc_usable_size", buffer, CALL_SITE);
 }

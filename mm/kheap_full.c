@@ -355,6 +355,16 @@ void kheap_full_free(kheap_t *heap, void *buffer, size_t site)
     unlock(heap, "kfree", NULL);
 }
 
+size_t kheap_full_size_for(kheap_t *heap, const char *call, void *buffer, size_t site)
+{
+    size_t block = begin_with(heap, call, buffer, site);
+    if (block == 0)
+        return 0;
+    size_t size = full_header(block)->size;
+    splock_unlock(&heap->lock);
+    return size;
+}
+
 size_t kheap_full_usable_size(kheap_t *heap, void *buffer, size_t site)
 {
     if (buffer == NULL)
@@ -363,12 +373,7 @@ size_t kheap_full_usable_size(kheap_t *heap, void *buffer, size_t site)
         begin(heap, site);
         return kheap_guard_usable_size(heap, buffer);
     }
-    size_t block = begin_with(heap, "kmalloc_usable_size", buffer, site);
-    if (block == 0)
-        return 0;
-    size_t size = full_header(block)->size;
-    splock_unlock(&heap->lock);
-    return size;
+    return kheap_full_size_for(heap, "kmalloc_usable_size", buffer, site);
 }
 
 /* --- Tunables --- */

@@ -346,8 +346,7 @@ bool kheap_guard_realloc(kheap_t *heap, void *buffer, size_t size, size_t site, 
     splock_unlock(&heap->lock);
     if (moved == NULL)
         return false;
-    size_t old = heap->level == KHEAP_FULL ? kheap_full_usable_size(heap, buffer, site)
-                                           : kheap_usable_size(heap, buffer);
+    size_t old = kheap_size_for(heap, "krealloc", buffer, site);
     if (old == 0) {     /* no buffer, which was reported */
         free_for(heap, moved, site);
         *answer = NULL;

@@ -16,6 +16,8 @@ struct kMMU kMMU;
 
 static mspace_t kernel_mspace;
 
+mspace_t *mspace_list;
+
 /* ---- making and ending */
 
 static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
@@ -27,7 +29,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
-        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX },
+        .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX, MSPACE_LOCK_LIMIT },
     };
     bbtree_init(&mspace->tree, vma_update);
     splock_init(&mspace->lock);
@@ -49,7 +51,9 @@ const char *memory_init(void)
         .pages_amount = physical_mem_info.total,
         .zero_page = zero_page,
         .kspace = &kernel_mspace,
+        .fault_around = 1,
     };
+    mspace_list = NULL;
     kmmu_refresh();
     return NULL;
 }
@@ -73,6 +77,11 @@ mspace_t *mspace_create(void)
     }
     init_mspace(mspace, directory, USER_BASE, USER_END);
     mspace_account(mspace);
+    mspace->next_space = mspace_list;
+    mspace->link_space = &mspace_list;
+    if (mspace_list != NULL)
+        mspace_list->link_space = &mspace->next_space;
+    mspace_list = mspace;
     return mspace;
 }
 
@@ -96,6 +105,9 @@ void mspace_close(mspace_t *mspace)
     if (users != 0)
         return;
     ASSERT(mspace != kMMU.kspace && mspace->directory != current_pagetable());
+    *mspace->link_space = mspace->next_space;
+    if (mspace->next_space != NULL)
+        mspace->next_space->link_space = mspace->link_space;
     mspace_sweep(mspace);
     while (mspace->spare != NULL)
         kfree(mspace_take_node(mspace));
@@ -169,7 +181,8 @@ int mspace_reserve_cuts(mspace_t *mspace, const vma_t *first, const vma_t *last,
     if (vma_base(first) < base && (cuts->at_base = mspace_take_second_half(mspace)) == NULL)
         return -ENOMEM;
     if (vma_end(last) > end && (cuts->at_end = mspace_take_second_half(mspace)) == NULL) {
-        mspace_give_node(mspace, cuts->at_base);
+        /* Not kept in hand: the heap's last buffer would keep all before it. */
+        kfree(cuts->at_base);
         return -ENOMEM;
     }
     return 0;
@@ -211,11 +224,14 @@ void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry)
     page_release(page);
 }
 
-static mmu_entry_t revoke_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* Take the pages of a range out that are all our own. */
+static void release_range(mspace_t *mspace, size_t base, size_t length)
 {
-    (void)vaddr;
-    mspace_drop_entry(context, entry);
-    return 0;
+    mmu_released_t released;
+
+    mmu_release_range(mspace->directory, base, length, kMMU.zero_page, &released);
+    mspace->p_size -= released.pages - released.objects;
+    mspace->s_size -= released.objects;
 }
 
 static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
@@ -226,35 +242,56 @@ static mmu_entry_t forget_entry(void *context, size_t vaddr, mmu_entry_t entry)
     return 0;
 }
 
+static inline void change_ours(mspace_t *mspace, size_t base, size_t end, mmu_change_t *ours,
+                               void *context)
+{
+    if (base >= end)
+        return;
+    if (ours != NULL)
+        mmu_change_range(mspace->directory, base, end - base, ours, context);
+    else
+        release_range(mspace, base, end - base);
+}
+
 void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
                            mmu_change_t *ours, mmu_change_t *foreign, void *context)
 {
     size_t from = base;
+    size_t to = base;           /* [from, to) is still to do */
 
     ASSERT(splock_held(&mspace->lock));
-    /* Between foreign areas, one sweep however many areas there are. */
+    /* One sweep over neighbouring areas however many there are. */
     for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
-        if (UNLIKELY(vma->ops->foreign)) {
-            size_t start = vma_base(vma) > base ? vma_base(vma) : base;
-            size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
+        size_t start = vma_base(vma) > base ? vma_base(vma) : base;
+        size_t stop = vma_end(vma) < end ? vma_end(vma) : end;
 
-            if (from < start)
-                mmu_change_range(mspace->directory, from, start - from, ours, context);
+        if (UNLIKELY(vma->ops->foreign || start - to >= MSPACE_LONG_GAP)) {
+            change_ours(mspace, from, to, ours, context);
+            from = start;
+        }
+        if (UNLIKELY(vma->ops->foreign)) {
             mmu_change_range(mspace->directory, start, stop - start, foreign, context);
             from = stop;
         }
-        if (vma_end(vma) >= end)
+        to = stop;
+        if (stop == end)
             break;
     }
-    if (from < end)
-        mmu_change_range(mspace->directory, from, end - from, ours, context);
+    change_ours(mspace, from, to, ours, context);
     mspace->stale_page = 0;
     mspace_account(mspace);
 }
 
 void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
-    mspace_change_entries(mspace, first, base, end, revoke_entry, forget_entry, mspace);
+    mspace_note_peaks(mspace);
+    if (LIKELY(first != NULL && vma_end(first) >= end && !first->ops->foreign)) {
+        release_range(mspace, base, end - base);
+        mspace->stale_page = 0;
+        mspace_account(mspace);
+        return;
+    }
+    mspace_change_entries(mspace, first, base, end, NULL, forget_entry, NULL);
 }
 
 /* ---- taking out areas */
@@ -272,7 +309,7 @@ static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
-        mspace_unpromise(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
         vma_remove(&mspace->tree, vma);
         mspace_free_vma(mspace, vma);
         vma = next;
@@ -294,50 +331,53 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
         vma_cut_above(&mspace->tree, vma, base);
-        mspace_unpromise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
         return spare;
     }
     if (vma_base(vma) < base) {
-        mspace_unpromise(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
         vma_cut_above(&mspace->tree, vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
-        mspace_unpromise(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
+        mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
         vma_cut_below(&mspace->tree, vma, end);
     }
     return vma;
 }
 
+static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *spare = NULL;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    if (mspace_cuts_in_two(first, base, end)) {
+        spare = mspace_take_second_half(mspace);
+        if (spare == NULL)
+            return -ENOMEM;
+    }
+    mspace_revoke(mspace, first, base, end);
+    mspace_remove(mspace, first, base, end, spare);
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
+}
+
+int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
+{
+    return take_out(mspace, base, end);
+}
+
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
-    vma_t *spare = NULL;
-    vma_t *first;
-    size_t end;
-    int err = 0;
+    int err = -EINVAL;
 
     splock_lock(&mspace->lock);
-    if (!mspace_legal_range(mspace, address, length)) {
-        err = -EINVAL;
-        goto out;
-    }
-    end = address + length;
-    first = vma_at_or_above(&mspace->tree, address);
-    if (first == NULL || vma_base(first) >= end)
-        goto out;
-    if (mspace_cuts_in_two(first, address, end)) {
-        spare = mspace_take_second_half(mspace);
-        if (spare == NULL) {
-            err = -ENOMEM;
-            goto out;
-        }
-    }
-    mspace_revoke(mspace, first, address, end);
-    mspace_remove(mspace, first, address, end, spare);
-    mspace->unmapped_base = address;
-    mspace->unmapped_end = end;
-out:
+    if (mspace_legal_range(mspace, address, length))
+        err = take_out(mspace, address, address + length);
     splock_unlock(&mspace->lock);
     return err;
 }
@@ -348,8 +388,11 @@ out:
 static void mark_dead(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 {
     mspace_revoke(mspace, first, base, end);
-    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma))
-        vma->flags |= VMA_DEAD;
+    for (vma_t *vma = first; vma != NULL && vma_base(vma) < end; vma = vma_next(vma)) {
+        if ((vma->flags & VMA_LOCKED) != 0)
+            mspace->locked -= vma->length >> PAGE_SHIFT;
+        vma->flags = (vma->flags & ~VMA_LOCKS) | VMA_DEAD;
+    }
 }
 
 int mspace_kill(mspace_t *mspace, size_t address, size_t length)
@@ -406,5 +449,6 @@ void mspace_sweep(mspace_t *mspace)
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
+    mspace->lock_future = 0;
     splock_unlock(&mspace->lock);
 }

@@ -6,6 +6,19 @@
 
 /* ---- areas */
 
+/* Flags that need another, or exclude one. */
+static const char *check_states(const vma_t *vma)
+{
+    if ((vma->flags & VMA_LOCKS) == VMA_LOCK_ON_FAULT)
+        return "an area is locked on fault and not locked";
+    if ((vma->flags & VMA_LOCKS) != 0 && ((vma->flags & VMA_DEAD) != 0 || vma->ops->foreign))
+        return "an area is locked that cannot be";
+    if ((vma->flags & VMA_WIPE_ON_FORK) != 0 &&
+        ((vma->flags & VMA_SHARED) != 0 || vma->ops->backed))
+        return "an area is wiped by a fork and has something behind it";
+    return NULL;
+}
+
 static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
 {
     int granted = (vma->flags & VMA_CAPABILITIES) >> 4;
@@ -28,7 +41,7 @@ static const char *check_flags(const mspace_t *mspace, const vma_t *vma)
         return "an area's limit does not lie inside it";
     if (vma->ino != NULL && vma->ino->users == 0)
         return "an area's file has no users";
-    return NULL;
+    return check_states(vma);
 }
 
 static const char *check_area(const mspace_t *mspace, const vma_t *vma, const vma_t *previous)
@@ -54,6 +67,7 @@ static const char *check_areas(mspace_t *mspace)
     const vma_t *previous = NULL;
     size_t pages = 0;
     size_t charged = 0;
+    size_t locked = 0;
     const char *wrong = bbtree_check(&mspace->tree);
 
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL && wrong == NULL;
@@ -62,8 +76,12 @@ static const char *check_areas(mspace_t *mspace)
         pages += vma->length >> PAGE_SHIFT;
         if ((vma->flags & VMA_ACCOUNTED) != 0)
             charged += vma->length >> PAGE_SHIFT;
+        if ((vma->flags & VMA_LOCKED) != 0)
+            locked += vma->length >> PAGE_SHIFT;
         previous = vma;
     }
+    if (wrong == NULL && locked != mspace->locked)
+        wrong = "locked is not the number of pages in locked areas";
     if (wrong == NULL && pages != mspace->v_size)
         wrong = "v_size is not the number of pages in areas";
     if (wrong == NULL && (charged != mspace->charged || charged > commit.charged))
@@ -92,9 +110,12 @@ static const char *check_frame(const recount_t *recount, mmu_entry_t entry)
     if (mmu_frame(entry) == kMMU.zero_page)
         return (entry & MMU_OBJECT) == 0 ? "the page of zeroes is mapped as private"
                : (entry & MMU_WRITE) != 0 ? "the page of zeroes is mapped writable" : NULL;
-    if ((entry & MMU_OBJECT) != 0)
-        return frame->owner == OWNER_CACHE && frame->count >= 2
-               ? NULL : "an entry marked as a file's does not name one of the page cache's frames";
+    if ((entry & MMU_OBJECT) != 0) {
+        if (frame->owner != OWNER_CACHE || frame->count < 2)
+            return "an entry marked as a file's does not name one of the page cache's frames";
+        return (entry & MMU_WRITE) == 0 || (recount->vma->flags & VMA_SHARED) != 0
+               ? NULL : "a file's page is writable in a private area";
+    }
     if (frame->owner != OWNER_ANON)
         return "a private entry names a frame of another owner";
     if ((entry & MMU_WRITE) != 0 && frame->count != 1)

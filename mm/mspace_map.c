@@ -82,7 +82,8 @@ static size_t free_before(const mspace_t *mspace, const vma_t *next)
 }
 
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
-static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *place)
+static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
+                                       place_t *place)
 {
     size_t base;
 
@@ -99,6 +100,13 @@ static size_t find_place(mspace_t *mspace, size_t hint, size_t length, place_t *
     return base;
 }
 
+size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
+{
+    place_t place;
+
+    return find_place(mspace, hint, length, &place);
+}
+
 /* ---- areas */
 
 void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next)
@@ -106,7 +114,7 @@ void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next)
     if (vma->ino != NULL)
         inode_hold(vma->ino);
     vma_insert(&mspace->tree, vma, free_from, next);
-    mspace->v_size += vma->length >> PAGE_SHIFT;
+    mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
 }
 
 /* Let an area take in what follows it, as far as that continues it. */
@@ -159,7 +167,7 @@ static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
         mspace_insert(mspace, vma, place->free_from, next);
         return;
     }
-    mspace->v_size += vma->length >> PAGE_SHIFT;
+    mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
     mspace_give_node(mspace, vma);
 }
 
@@ -268,10 +276,12 @@ void *mspace_map(mspace_t *mspace, size_t address, size_t length,
     }
     if (vma != NULL) {
         err = make_up(vma, length, ino, offset, limit, flags);
-        if (err == 0)
+        if (LIKELY(err == 0)) {
+            mspace_lock_candidate(mspace, vma);
             err = map(mspace, vma, address, flags, &address);
-        else
+        } else {
             mspace_give_node(mspace, vma);
+        }
     }
     splock_unlock(&mspace->lock);
     *host_errno() = -err;
@@ -315,6 +325,7 @@ static int grow_break(mspace_t *mspace, size_t base, size_t end)
         return -ENOMEM;
     err = mspace_candidate(vma, end - base, NULL, 0, 0, VMA_HEAP_SEGMENT | VMA_CAPABILITIES);
     ASSERT(err == 0);
+    mspace_lock_candidate(mspace, vma);
     err = mspace_promise(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
     if (err != 0) {
         mspace_give_node(mspace, vma);

@@ -61,66 +61,86 @@ static int validate(change_t *change)
     }
 }
 
-/* => 0, or -ENOMEM and nothing is reserved or charged */
-static int reserve(mspace_t *mspace, const change_t *change, mspace_cuts_t *cuts)
+/* Promise what becomes writable. => 0, or -ENOMEM and nothing is charged */
+static inline int promise(mspace_t *mspace, const change_t *change)
 {
     if (change->data != 0 && mspace->limits.data != SIZE_MAX &&
         !mspace_may_have_data(mspace, change->data))
         return -ENOMEM;
-    if (mspace_reserve_cuts(mspace, change->first, change->last, change->base, change->end,
-                            cuts) != 0)
-        return -ENOMEM;
-    if (change->charge == 0 || mspace_charge(mspace, change->charge) == 0)
-        return 0;
-    mspace_give_node(mspace, cuts->at_base);
-    mspace_give_node(mspace, cuts->at_end);
-    return -ENOMEM;
+    return change->charge != 0 ? mspace_charge(mspace, change->charge) : 0;
 }
 
-static mmu_entry_t protect_entry(void *context, size_t vaddr, mmu_entry_t entry)
+/* An area's entries follow its rights: as vma_entry has them. */
+static void set_rights(mspace_t *mspace, vma_t *vma, int rights)
 {
-    (void)vaddr;
-    return vma_entry(context, entry);
+    mmu_entry_t bits;
+
+    vma->flags = (vma->flags & ~VMA_RIGHTS) | rights;
+    if (vma_is_charged(vma->flags))
+        vma->flags |= VMA_ACCOUNTED;
+    bits = vma_entry_bits(vma);
+    if ((vma->flags & VMA_WRITE) != 0)
+        bits |= MMU_WRITE;
+    mmu_protect_range(mspace->directory, vma_base(vma), vma->length, bits);
 }
 
 /* Give whole areas from `first` up to `end` the rights. */
 static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
 {
     for (vma_t *vma = first; ; vma = vma_next(vma)) {
-        if ((vma->flags & VMA_RIGHTS) != rights) {
-            vma->flags = (vma->flags & ~VMA_RIGHTS) | rights;
-            if (vma_is_charged(vma->flags))
-                vma->flags |= VMA_ACCOUNTED;
-            mmu_change_range(mspace->directory, vma_base(vma), vma->length, protect_entry, vma);
-        }
+        if ((vma->flags & VMA_RIGHTS) != rights)
+            set_rights(mspace, vma, rights);
         if (vma_end(vma) >= end)
             break;
     }
 }
 
+/* The range is one area, whole, which may get these rights: nothing is cut. => or NULL */
+static inline vma_t *exact_area(mspace_t *mspace, size_t base, size_t end, int rights)
+{
+    vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, base));
+
+    if (vma == NULL || vma_base(vma) != base || vma_end(vma) != end ||
+        (vma->flags & VMA_DEAD) != 0 || (rights << 4 & ~vma->flags) != 0)
+        return NULL;
+    return vma;
+}
+
 static int protect(mspace_t *mspace, size_t base, size_t end, int rights)
 {
-    change_t change = {
-        .base = base,
-        .end = end,
-        .rights = rights,
-        .first = vma_at_or_above(&mspace->tree, base),
-    };
+    change_t change = { .base = base, .end = end, .rights = rights };
     mspace_cuts_t cuts;
     vma_t *first;
-    int err = validate(&change);
+    int err = 0;
 
+    first = change.first = change.last = exact_area(mspace, base, end, rights);
+    if (first == NULL) {
+        change.first = vma_at_or_above(&mspace->tree, base);
+        err = validate(&change);
+    } else {
+        count_part(&change, first);
+    }
     if (err != 0)
         return err;
     if (change.first == change.last && (change.first->flags & VMA_RIGHTS) == rights)
         return 0;
-    err = reserve(mspace, &change, &cuts);
+    err = promise(mspace, &change);
     if (err != 0)
         return err;
+    mspace->stale_page = 0;
+    if (LIKELY(first != NULL)) {
+        set_rights(mspace, first, rights);
+        mspace_merge(mspace, first);
+        return 0;
+    }
+    err = mspace_reserve_cuts(mspace, change.first, change.last, base, end, &cuts);
+    if (err != 0) {
+        mspace_uncharge(mspace, change.charge);
+        return err;
+    }
     first = mspace_cut(mspace, change.first, change.last, base, end, &cuts);
     apply(mspace, first, end, rights);
     mspace_merge_range(mspace, first, end);
-    mspace->stale_page = 0;
     return 0;
 }
 

@@ -117,9 +117,11 @@ static int publish(exchange_t *exchange, vma_t *first)
     int err = mmu_fill_range(exchange->mspace->directory, base, end - base, fill_empty,
                              exchange);
 
-    if (err == 0)
+    if (err == 0) {
+        mspace_note_peaks(exchange->mspace);
         mspace_change_entries(exchange->mspace, first, base, end, exchange_entry,
                               exchange_foreign, exchange);
+    }
     return err;
 }
 
@@ -160,34 +162,29 @@ static size_t pages_with(const vma_t *first, size_t base, size_t end, int mask, 
     return pages;
 }
 
-/*
- * Promise what the new area has more than those that it replaces. => 0 or -ENOMEM
- *
- * => *charged: how much of its charge is taken already; the rest will be there when
- *    the old areas have gone
- */
-static int promise(mspace_t *mspace, const vma_t *vma, const vma_t *first, size_t *charged)
+int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *first,
+                        size_t base, size_t end)
 {
-    size_t base = vma_base(vma);
-    size_t end = vma_end(vma);
-    size_t pages = vma->length >> PAGE_SHIFT;
-    size_t old_charged = pages_with(first, base, end, VMA_ACCOUNTED, VMA_ACCOUNTED);
+    size_t gone = pages_with(first, base, end, 0, 0);
+    size_t charged = pages_with(first, base, end, VMA_ACCOUNTED, VMA_ACCOUNTED);
+    int err;
 
-    *charged = 0;
-    if (mspace->v_size - pages_with(first, base, end, 0, 0) + pages >
-        mspace->limits.address_space)
-        return -ENOMEM;
+    if ((flags & VMA_LOCKED) != 0 && !mspace_may_lock(mspace, pages))
+        return -EAGAIN;
     /* What goes is counted among what is there: the sum is right. */
-    if (mspace->limits.data != SIZE_MAX && vma_is_data(vma->flags) &&
+    if (mspace->limits.data != SIZE_MAX && vma_is_data(flags) &&
         !mspace_may_have_data(mspace, pages - pages_with(first, base, end, VMA_DATA_MASK,
                                                          VMA_WRITE)))
         return -ENOMEM;
-    if ((vma->flags & VMA_ACCOUNTED) == 0 || pages <= old_charged)
-        return 0;
-    if (mspace_charge(mspace, pages - old_charged) != 0)
+    if (mspace->v_size - gone + pages > mspace->limits.address_space)
         return -ENOMEM;
-    *charged = pages - old_charged;
-    return 0;
+    if ((flags & VMA_ACCOUNTED) == 0)
+        return 0;
+    /* For this moment, as if it had gone. */
+    commit_return(charged);
+    err = mspace_charge(mspace, pages);
+    commit_recharge(charged);
+    return err;
 }
 
 /* Put a made-up area over what is there. => on an error the node is given back */
@@ -199,10 +196,15 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     vma_t *spare = NULL;
     vma_t *previous;
     vma_t *next;
-    size_t charged;
-    int err = promise(mspace, vma, first, &charged);
+    size_t pages = vma->length >> PAGE_SHIFT;
+    int err = mspace_promise_over(mspace, vma->flags, pages, first, base, end);
 
-    if (err == 0 && mspace_cuts_in_two(first, base, end)) {
+    if (err != 0) {
+        mspace_give_node(mspace, vma);
+        return err;
+    }
+
+    if (mspace_cuts_in_two(first, base, end)) {
         spare = mspace_take_second_half(mspace);
         if (spare == NULL)
             err = -ENOMEM;
@@ -210,7 +212,7 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     if (err == 0 && (flags & VMA_RESOLVE) != 0)
         err = exchange_pages(mspace, vma, first);
     if (err != 0) {
-        mspace_uncharge(mspace, charged);
+        mspace_unpromise(mspace, vma->flags, pages);
         mspace_give_node(mspace, spare);
         mspace_give_node(mspace, vma);
         return err;
@@ -218,8 +220,6 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
     if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
         mspace_revoke(mspace, first, base, end);
     next = mspace_remove(mspace, first, base, end, spare);
-    if ((vma->flags & VMA_ACCOUNTED) != 0)
-        mspace_recharge(mspace, (vma->length >> PAGE_SHIFT) - charged);
     previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
     mspace_insert(mspace, vma, previous != NULL ? vma_end(previous) : mspace->lower_bound, next);
     mspace_merge(mspace, vma);
@@ -240,6 +240,7 @@ void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
     if (vma != NULL) {
         err = mspace_candidate(vma, length, ino, offset, limit, flags);
         if (err == 0) {
+            mspace_lock_candidate(mspace, vma);
             vma->node.value = address;
             err = replace(mspace, vma, flags);
         } else {

@@ -1,19 +1,33 @@
 /*
- * Pages of files in memory: for each file one word a page, made when its first
- * page is asked for. The cache itself holds one reference on each frame.
+ * Pages of files in memory: for each file one word a page, up to the highest page that
+ * was asked for so far. The cache itself holds one reference on each frame.
  */
+#include <kernel/commit.h>
 #include <kernel/errno.h>
 #include <kernel/kheap.h>
 #include <kernel/mmu.h>
 #include <kernel/pagecache.h>
 #include <kernel/panic.h>
+#include <kernel/string.h>
+
+/* A table has at least so many words, if the file has as many pages. */
+enum { SLOTS_MIN = 16 };
 
 /* The files that have a table of pages. */
 static inode_t *cached_files;
 
+/* Pages of files that are nowhere else. */
+static size_t memory_pages;
+
 void pagecache_init(void)
 {
     cached_files = NULL;
+    memory_pages = 0;
+}
+
+size_t pagecache_memory_pages(void)
+{
+    return memory_pages;
 }
 
 /* How many pages the file has, the last one maybe in part. */
@@ -22,21 +36,37 @@ static uint64_t pages_of(const inode_t *ino)
     return ((uint64_t)ino->length + PAGE_MASK) >> PAGE_SHIFT;
 }
 
-static int make_slots(inode_t *ino)
+/*
+ * Let the table reach page `index`. At least twice as many words each time: over a
+ * file that grows, a page costs the same however long it is.
+ */
+static int make_slots(inode_t *ino, size_t index)
 {
-    uint64_t count = pages_of(ino);
+    uint64_t all = pages_of(ino);
+    size_t count = 2 * ino->page_slots;
+    page_t *pages;
 
-    if (count > SIZE_MAX / sizeof(page_t))
+    if (index >= PAGECACHE_SLOTS_MAX)
         return -ENOMEM;
-    ino->pages = kcalloc((size_t)count, sizeof(page_t));
-    if (ino->pages == NULL)
+    if (count <= index)
+        count = index + 1;
+    if (count < SLOTS_MIN)
+        count = SLOTS_MIN;
+    if (count > all && !inode_is_memory(ino))
+        count = (size_t)all;            /* it never has more */
+    pages = krealloc(ino->pages, count * sizeof(page_t));
+    if (pages == NULL)
         return -ENOMEM;
-    ino->page_slots = (size_t)count;
-    ino->next_cached = cached_files;
-    ino->link_cached = &cached_files;
-    if (cached_files != NULL)
-        cached_files->link_cached = &ino->next_cached;
-    cached_files = ino;
+    memset(pages + ino->page_slots, 0, (count - ino->page_slots) * sizeof(page_t));
+    ino->page_slots = count;
+    if (ino->pages == NULL) {
+        ino->next_cached = cached_files;
+        ino->link_cached = &cached_files;
+        if (cached_files != NULL)
+            cached_files->link_cached = &ino->next_cached;
+        cached_files = ino;
+    }
+    ino->pages = pages;
     return 0;
 }
 
@@ -52,35 +82,69 @@ static void free_slots(inode_t *ino)
     ino->page_slots = 0;
 }
 
-static int read_in(inode_t *ino, size_t index)
+/* A page of zeroes for a file that is nowhere else, charged. => PAGE_NONE */
+static page_t new_zeroes(const inode_t *ino)
 {
-    page_t page = page_new(OWNER_CACHE);
+    page_t fresh;
+
+    if (ino->reserved == 0 && commit_charge(1) != 0)
+        return PAGE_NONE;
+    fresh = page_new(OWNER_CACHE);
+    if (UNLIKELY(fresh == PAGE_NONE)) {
+        if (ino->reserved == 0)
+            commit_return(1);
+        return PAGE_NONE;
+    }
+    mmu_clear_page(fresh);
+    memory_pages++;
+    return fresh;
+}
+
+/* A page that is read from where the file is. => 0, -ENOMEM, or why it cannot be read */
+static int new_copy(inode_t *ino, size_t index, page_t *page)
+{
+    page_t fresh = page_new(OWNER_CACHE);
     int err;
 
-    if (page == PAGE_NONE)
+    if (fresh == PAGE_NONE)
         return -ENOMEM;
-    err = ino->ops->read_page(ino, index, mmu_temporary_map(0, page));
+    err = ino->ops->read_page(ino, index, mmu_temporary_map(0, fresh));
     mmu_temporary_unmap(0);
-    if (err != 0) {
-        page_release(page);
+    if (err != 0)
+        page_release(fresh);
+    else
+        *page = fresh;
+    return err;
+}
+
+/* pagecache_get for a page that is not in memory. */
+static int make_page(inode_t *ino, size_t index, page_t *page)
+{
+    page_t fresh = PAGE_NONE;
+    int err = 0;
+
+    if (index >= pages_of(ino))
+        return -EINVAL;
+    if (UNLIKELY(index >= ino->page_slots))
+        err = make_slots(ino, index);
+    if (UNLIKELY(err != 0))
         return err;
-    }
-    ino->pages[index] = page;
+    if (!inode_is_memory(ino))
+        err = new_copy(ino, index, &fresh);
+    else if ((fresh = new_zeroes(ino)) == PAGE_NONE)
+        err = -ENOMEM;
+    if (UNLIKELY(err != 0))
+        return err;
+    ino->pages[index] = fresh;
+    physical_frame(fresh)->count++;     /* the caller's beside ours: 2, of a frame in use */
+    *page = fresh;
     return 0;
 }
 
 int pagecache_get(inode_t *ino, size_t index, page_t *page)
 {
-    int err = 0;
-
-    if (index >= pages_of(ino))
-        return -EINVAL;
-    if (ino->pages == NULL)
-        err = make_slots(ino);
-    if (err == 0 && ino->pages[index] == PAGE_NONE)
-        err = read_in(ino, index);
-    if (err != 0)
-        return err;
+    if (index >= ino->page_slots || ino->pages[index] == PAGE_NONE)
+        return make_page(ino, index, page);
     *page = ino->pages[index];
     page_hold(*page);
     return 0;
@@ -107,6 +171,8 @@ size_t pagecache_drop(inode_t *ino)
 {
     size_t count = 0;
 
+    if (inode_is_memory(ino))
+        return 0;
     for (size_t i = 0; i < ino->page_slots; i++) {
         if (ino->pages[i] != PAGE_NONE && page_count(ino->pages[i]) == 1) {
             page_release(ino->pages[i]);
@@ -126,16 +192,33 @@ void pagecache_empty(inode_t *ino)
     free_slots(ino);
 }
 
+void pagecache_cut(inode_t *ino, size_t index)
+{
+    size_t count = 0;
+
+    for (size_t i = index; i < ino->page_slots; i++) {
+        if (ino->pages[i] == PAGE_NONE)
+            continue;
+        page_release(ino->pages[i]);
+        ino->pages[i] = PAGE_NONE;
+        count++;
+    }
+    if (inode_is_memory(ino)) {
+        memory_pages -= count;
+        if (ino->reserved == 0)
+            commit_return(count);
+    }
+    if (index == 0)
+        free_slots(ino);
+}
+
 void inode_release(inode_t *ino)
 {
     ASSERT(ino->users > 0);
     if (--ino->users != 0)
         return;
     /* Who maps a page holds the file: no page has another user now. */
-    for (size_t i = 0; i < ino->page_slots; i++)
-        if (ino->pages[i] != PAGE_NONE)
-            page_release(ino->pages[i]);
-    free_slots(ino);
+    pagecache_cut(ino, 0);
     if (ino->ops->release != NULL)
         ino->ops->release(ino);
 }

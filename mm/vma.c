@@ -82,8 +82,11 @@ static int check_backing(const kind_t *kind, int flags, const inode_t *ino, off_
         return ino == NULL && limit == 0 ? 0 : -EINVAL;
     if (ino == NULL)
         return -EINVAL;
-    /* Write-back comes with a writable file system. */
-    if ((flags & VMA_SHARED) != 0 && (limit != 0 || (flags & (VMA_WRITE | VMA_CAN_WRITE)) != 0))
+    if ((flags & VMA_SHARED) == 0)
+        return 0;
+    /* Nobody writes back: only what is nowhere but in memory can be written to. Nor
+     * can a page be shared that the limit cuts. */
+    if (limit != 0 || ((flags & (VMA_WRITE | VMA_CAN_WRITE)) != 0 && !inode_is_memory(ino)))
         return -EINVAL;
     return 0;
 }
@@ -352,6 +355,17 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper)
     vma->limit = limit_inside(vma->limit, distance);
     upper->gap = upper->largest_gap = 0;
     link_after(tree, vma, upper);
+}
+
+void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part)
+{
+    size_t distance = vaddr - vma_base(vma);
+
+    *part = *vma;
+    part->length = length;
+    if (vma->ops->backed)
+        part->offset += (off_t)distance;
+    part->limit = limit_inside(limit_after(vma->limit, distance), length);
 }
 
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)

@@ -50,6 +50,12 @@ static inline void commit_return(size_t pages)
     commit.charged -= pages;
 }
 
+/* The reverse of commit_return, of what was charged until just now: cannot fail. */
+static inline void commit_recharge(size_t pages)
+{
+    commit.charged += pages;
+}
+
 /*
  * Set the mode by its name or number, with a ratio if one follows: "strict",
  * "2", "strict,80".

@@ -6,6 +6,9 @@
 
 #include <kernel/memory.h>
 
+/* What a kernel may set kMMU.fault_around to once memory_init was called: 64 KiB. */
+#define FAULT_AROUND 16
+
 /* What the processor says (Intel SDM 3A 4.7); the same bits. */
 #define FAULT_PRESENT  0x01u    /* the page is present: a right was missing */
 #define FAULT_WRITE    0x02u
@@ -63,6 +66,16 @@ fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault);
  * => 0, -ENOMEM, -EIO; pages done so far stay
  */
 int fault_populate(mspace_t *mspace, vma_t *vma, size_t base, size_t length);
+
+/*
+ * For fault.c: give a page of an area that has none its entry, and cached pages of the
+ * aligned window around it that have none theirs, to be read.
+ *
+ * => entry: complete, its frame with a reference; the area's ops have `cached`
+ * => mspace->lock is held; one walk, for the window has one page table
+ * => 0; -ENOMEM: nothing changed, and the frame was released
+ */
+int fault_map_around(mspace_t *mspace, const vma_t *vma, size_t vaddr, mmu_entry_t entry);
 
 /*
  * The fault as sentences, for a person, one a line; no newline at the end.

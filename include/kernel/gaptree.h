@@ -144,6 +144,7 @@ size_t gaptree_addr_depth(const gaptree_t *tree);
  * Is this gap where both trees should have it, and can it be taken out: do its
  * links lead to gaps that lead back?
  *
+ * => two gaps that are so can both be taken out, one after the other
  * => its length must be sound; its links may be anything
  * => end: of the segment; a link that leads out of it is not followed
  * => at most the depth of two tries

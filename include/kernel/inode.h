@@ -15,6 +15,7 @@ typedef struct inode_ops {
      *
      * => buffer may be the temporary slot of index 0 (mmu.h): use no other but 1
      * => 0 or -EIO, -ENOMEM
+     * => NULL: the page cache is the file's only storage (shmem.h)
      */
     int (*read_page)(inode_t *ino, size_t index, void *buffer);
 
@@ -28,11 +29,22 @@ struct inode {
     const char *name;           /* (c) for mspace_display */
     off_t length;               /* (k) bytes */
     size_t users;               /* (k) references */
+    size_t reserved;            /* (c) of memory: pages that are charged as long as it lives
+                                 * (commit.h); 0: each page that is there is charged */
     page_t *pages;              /* (k) pagecache.c: one word a page, or NULL */
     size_t page_slots;          /* (k) how many words `pages` has */
     inode_t *next_cached;       /* (k) pagecache.c: the next file with `pages` */
     inode_t **link_cached;      /* (k) and what points to this one */
 };
+
+/*
+ * Whether the file is nowhere but in the page cache: its pages stay there as long as it
+ * lives, what was never written reads as zeroes, and spaces may write to it.
+ */
+static inline bool inode_is_memory(const inode_t *ino)
+{
+    return ino->ops != NULL && ino->ops->read_page == NULL;
+}
 
 static inline void inode_hold(inode_t *ino)
 {

@@ -19,6 +19,14 @@ void *kheap_alloc_rest(kheap_t *heap, size_t size, size_t site);
 void kheap_free_rest(kheap_t *heap, void *buffer, size_t site);
 void kheap_free_last(kheap_t *heap, kheap_slab_t *slab);
 
+/*
+ * The size of a buffer that is none of the pool's.
+ *
+ * => 0: it is none of the heap's either, which was reported as a misuse by `call`
+ * => site: as above
+ */
+size_t kheap_size_for(kheap_t *heap, const char *call, void *buffer, size_t site);
+
 /* The bytes [from, end) of a buffer, if any, were free until now. => buffer may be NULL */
 static ALWAYS_INLINE void fresh(kheap_t *heap, void *buffer, size_t from, size_t end)
 {

@@ -18,6 +18,9 @@ void *kheap_full_realloc(kheap_t *heap, void *buffer, size_t size, size_t site);
 void kheap_full_free(kheap_t *heap, void *buffer, size_t site);
 size_t kheap_full_usable_size(kheap_t *heap, void *buffer, size_t site);
 
+/* kheap_size_for, of kheap_fast.h. */
+size_t kheap_full_size_for(kheap_t *heap, const char *call, void *buffer, size_t site);
+
 /* The address that the call of the function it stands in returns to. */
 #define CALL_SITE ((size_t)__builtin_return_address(0))
 

@@ -74,6 +74,9 @@ mmu_entry_t mmu_get(const mmu_place_t *place);
  */
 void mmu_set(const mmu_place_t *place, mmu_entry_t entry);
 
+/* Add MMU_WRITE to the present entry there, and flush the page if its space is current. */
+void mmu_allow_write(const mmu_place_t *place);
+
 /* mmu_find and mmu_get in one. */
 mmu_entry_t mmu_read(page_t directory, size_t vaddr);
 
@@ -90,6 +93,32 @@ mmu_entry_t mmu_read(page_t directory, size_t vaddr);
 typedef mmu_entry_t mmu_change_t(void *context, size_t vaddr, mmu_entry_t entry);
 void mmu_change_range(page_t directory, size_t base, size_t length,
                       mmu_change_t *change, void *context);
+
+/*
+ * Give each page in [base, base + length) that is present or held these rights: bits of
+ * MMU_PRESENT, MMU_WRITE, MMU_USER, MMU_UNCACHED, MMU_WRITE_THROUGH and MMU_NOEXEC, or 0:
+ * it is held. Then flush what changed and was present.
+ *
+ * => MMU_WRITE is for private frames that nobody else has; others stay read-only
+ * => whole pages of the user part; cannot fail; O(tables + entries)
+ */
+void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t bits);
+
+/* What mmu_release_range took out: entries with a reference, and those of objects. */
+typedef struct mmu_released {
+    size_t pages;
+    size_t objects;         /* of `pages` */
+} mmu_released_t;
+
+/*
+ * Take every entry out of [base, base + length) and drop its reference to its frame;
+ * then flush what was present, and free the tables that became empty.
+ *
+ * => zero: the frame of objects whose entries have no reference
+ * => whole pages of the user part, none a swap slot; cannot fail; O(tables + entries)
+ */
+void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero,
+                       mmu_released_t *released);
 
 /*
  * Call visit(context, vaddr, entry) for each entry that is not 0 in the user part of
@@ -118,6 +147,72 @@ void mmu_visit_spaces(mmu_visit_t *visit, void *context);
 typedef int mmu_fill_t(void *context, size_t vaddr, mmu_entry_t *entry);
 int mmu_fill_range(page_t directory, size_t base, size_t length, mmu_fill_t *fill,
                    void *context);
+
+/*
+ * Move all entries of [from, from + length), whatever they say, to [to, ...) of the
+ * same space, where nothing is afterwards but them; flush what was present in either.
+ *
+ * => whole pages of the user part, not empty; the ranges do not overlap
+ * => drop(context, vaddr, entry) is told of each entry that is not 0 in the target, and
+ *    may release its frame; its result means nothing. NULL: the caller knows there is none
+ * => 0; -ENOMEM, no memory for a table, or -EEXIST, a large page is there: drop was not
+ *    called and nothing changed
+ * => a table of the source that became empty is freed; one that goes to one place as a
+ *    whole is not copied but moved
+ * => O(tables + entries); O(tables) where source and target are aligned to a table's
+ *    span in the same way
+ */
+int mmu_move_range(page_t directory, size_t from, size_t to, size_t length,
+                   mmu_change_t *drop, void *context);
+
+/*
+ * How entries are shared with another space, and what became of it.
+ *
+ * => counts, stale, sparse: 0 before the first range; they add up
+ */
+typedef struct mmu_clone mmu_clone_t;
+struct mmu_clone {
+    page_t uncounted;       /* the frame that has no references of entries: of zeroes */
+    /*
+     * For an entry whose frame has PHYSICAL_SHARES references, and for a swap slot: the
+     * other space's entry, which may be 0.
+     *
+     * => *entry: this one's, read-only there; not MMU_WRITE. It counts itself what it
+     *    gives. => 0, or an error that ends the call
+     */
+    int (*other)(mmu_clone_t *clone, size_t vaddr, mmu_entry_t *entry);
+    size_t private_count;   /* entries that the other space got, MMU_OBJECT not set */
+    size_t object_count;    /* MMU_OBJECT, without `uncounted` */
+    bool stale;             /* entries of `from` lost MMU_WRITE */
+    bool sparse;            /* a table of `to` may have no entry */
+};
+
+/*
+ * Make tables in `to` for what `from` has in [base, base + length).
+ *
+ * => whole pages of the user part
+ * => 0; -ENOMEM: some are made, which mmu_change_range over the range takes out
+ */
+int mmu_clone_tables(page_t from, page_t to, size_t base, size_t length);
+
+/*
+ * Give `to` all entries of `from` in [base, base + length), whose frames get one more
+ * reference each; neither space may write to them any more.
+ *
+ * => mmu_clone_tables was called for all of it; `to` has no entry there, and is not
+ *    current; all frames there are counted (physical.h), but `uncounted`
+ * => 0, or other's error: what was shared before stays shared
+ * => mmu_clone_end is due before anything of `from` runs
+ * => O(tables + entries)
+ */
+int mmu_clone_range(page_t from, page_t to, size_t base, size_t length, mmu_clone_t *clone);
+
+/*
+ * Flush `from`, and free the tables of `to` that got no entry.
+ *
+ * => base, length: all ranges lie in it
+ */
+void mmu_clone_end(page_t from, page_t to, size_t base, size_t length, const mmu_clone_t *clone);
 
 /* Flush one page of the space if it is current. */
 void mmu_flush(page_t directory, size_t vaddr);

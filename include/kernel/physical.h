@@ -166,10 +166,24 @@ int free_physical_page(page_t page);
  * => a count that reaches 65,535 stays there: such a page is never freed
  * => page_release: the references left, or -EINVAL as free_physical_page
  */
+#define PHYSICAL_SHARES 65000u      /* who sees so many copies the page instead of holding it */
+static_assert(PHYSICAL_SHARES < UINT16_MAX, "a mapped page's count never sticks");
 page_t page_new(frame_owner_t owner);
 void page_hold(page_t page);
 int page_release(page_t page);
 size_t page_count(page_t page);
+
+/*
+ * page_release for each of `count` pages, at least one. Neighbours in the list that are
+ * neighbours in memory, upwards or downwards, are cheaper together.
+ */
+void page_release_all(const page_t *pages, size_t count);
+
+/* Whether a counted page, which no one took as part of a run, has one reference only. */
+static inline bool page_is_alone(page_t page)
+{
+    return physical_frames[page >> PAGE_SHIFT].count == 1;
+}
 
 /* Where the frame table lies in RAM, and its bytes: whole pages. */
 page_t physical_frame_table(void);

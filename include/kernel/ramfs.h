@@ -25,8 +25,16 @@
 int ramfs_init(const boot_info_t *info);
 
 /*
- * Find a file by its absolute or relative path ("/", ".", ".." and doubled
- * slashes are folded).
+ * Bring a path into the one form "/a/b"; "" is the root.
+ *
+ * => 0, -ENOENT (empty, or longer than any file's), -ENAMETOOLONG
+ * => *directory: the path says that it means a directory ("a/", "a/.")
+ */
+int ramfs_fold(const char *path, char folded[static RAMFS_PATH_MAX], bool *directory);
+
+/*
+ * Find a file, here, in /proc or of tmpfs.h, by its absolute or relative path ("/",
+ * ".", ".." and doubled slashes are folded).
  *
  * => 0 and *ino with a reference of the caller's; -ENOENT, -ENOTDIR, -EISDIR,
  *    -ENAMETOOLONG, -ENOMEM
@@ -41,7 +49,7 @@ int ramfs_open(const char *path, inode_t **ino);
  */
 int ramfs_read(inode_t *ino, off_t offset, void *buffer, size_t length);
 
-/* What stat tells of a file: its permission bits, and a number of its own. */
+/* What stat tells of a file of ours or of /proc: its permission bits, and a number of its own. */
 void ramfs_about(const inode_t *ino, unsigned *mode, unsigned *number);
 
 /*

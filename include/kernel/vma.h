@@ -38,14 +38,15 @@ typedef struct mspace mspace_t;
 #define VMA_KINDS         (VMA_ANON | VMA_HEAP | VMA_STACK | VMA_FILE | VMA_PHYS | VMA_PIPE)
 /* State. */
 #define VMA_DEAD          0x00004000    /* pages revoked; waits for mspace_scavenge */
-#define VMA_LOCKED        0x00008000    /* present, and stays so */
+#define VMA_LOCKED        0x00008000    /* present, and stays so; not inherited by a fork */
 #define VMA_UNCACHED      0x00010000
 /* Of a call, not of an area. */
 #define VMA_FIXED         0x00020000    /* the address is not a hint */
 #define VMA_RESOLVE       0x00040000    /* populate now */
 #define VMA_CALL_FLAGS    (VMA_FIXED | VMA_RESOLVE)
-/* State, too, of advice, of commit accounting, and of areas that grow. */
-#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access */
+/* State, too, of locks, of advice, of commit accounting, and of areas that grow. */
+#define VMA_LOCK_ON_FAULT 0x00080000    /* with VMA_LOCKED: pages come on first access; as it */
+#define VMA_LOCKS         (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 #define VMA_DONT_FORK     0x00100000    /* mspace_clone leaves it out */
 #define VMA_WIPE_ON_FORK  0x00200000    /* mspace_clone gives an empty one */
 #define VMA_DONT_DUMP     0x00400000    /* kept for the program's sake: there are no dumps */
@@ -88,6 +89,14 @@ typedef struct vma_ops {
      * => NULL: an area of this kind never faults
      */
     int (*fill)(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry);
+
+    /*
+     * The same for a read, only if the frame is in memory already: one more page that
+     * a fault nearby maps, too. *entry stays 0 if it is not.
+     *
+     * => NULL: there are none
+     */
+    void (*cached)(const vma_t *vma, size_t vaddr, mmu_entry_t *entry);
 
     /* One line's tail for mspace_display: "[heap]", a file's name, "phys=...". */
     int (*describe)(const vma_t *vma, char *buffer, size_t size);
@@ -140,6 +149,8 @@ struct kMMU {
     uint64_t hard_faults;           /* faults that ended a program */
     page_t zero_page;               /* the common frame of zeroes: never freed, never writable */
     mspace_t *kspace;               /* the kernel mspace */
+    size_t fault_around;            /* pages in a row, a power of two up to 32, of which a
+                                     * read fault maps those that are cached; 1: only its own */
 };
 extern struct kMMU kMMU;
 
@@ -284,6 +295,12 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
  * its upper part. Offset, limit and file reference are divided.
  */
 void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
+
+/*
+ * Make up in `part`, a node in no tree, an area of `length` bytes that shows what `vma`
+ * shows from vaddr on, and what would follow it. It has no base and no reference yet.
+ */
+void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part);
 
 /* Take the part below `base`, or from `end` on, off an area in the tree. */
 void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);

@@ -92,6 +92,16 @@ static inline uint32_t cpu_dr7(void)
     return value;
 }
 
+/* What the last debug trap was, and forget it: the processor never clears a bit. */
+static inline uint32_t cpu_take_dr6(void)
+{
+    uint32_t value;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(value));
+    __asm__ volatile("mov %0, %%dr6" : : "r"(0xffff0ff0u));
+    return value;
+}
+
 /* DR7 = 0: no hardware breakpoint. */
 static inline void cpu_clear_breakpoints(void)
 {

@@ -15,6 +15,9 @@
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 
+/* DR6 (Intel SDM 3B 17.2.3): a single step */
+#define DR6_STEP 0x00004000u
+
 /* CR4 (Intel SDM 3A 2.5) */
 #define CR4_PSE        0x00000010u
 #define CR4_PAE        0x00000020u

@@ -1,66 +1,30 @@
 /*
- * Open files: numbers, paths, positions. Files are read-only; 0, 1 and 2 are
- * devices (transfer.c).
+ * Open files: paths, positions. Files of tmpfs.h can be written to (memory_file.c),
+ * others not.
  */
 #include <kernel/console.h>
 #include <kernel/kheap.h>
 #include <kernel/printk.h>
 #include <kernel/ramfs.h>
+#include <kernel/shmem.h>
 #include <kernel/string.h>
+#include <kernel/tmpfs.h>
 #include "linux.h"
 
 enum {
+    O_WRONLY = 1,
     O_ACCMODE = 3,
     O_CREAT = 0100,
     O_EXCL = 0200,
     O_TRUNC = 01000,
+    O_APPEND = 02000,
+    O_LARGEFILE = 0100000,
     O_DIRECTORY = 0200000,
 
     SEEK_SET = 0,
     SEEK_CUR = 1,
     SEEK_END = 2,
 };
-
-struct file *linux_file(uint32_t number)
-{
-    return number < TASK_FILES_MAX ? task_current->files[number] : NULL;
-}
-
-void linux_open_standard_files(task_t *task)
-{
-    task->files[0] = &linux_console_input;
-    task->files[1] = &linux_console_output;
-    task->files[2] = &linux_console_error;
-}
-
-/* The three devices are nobody's. */
-static void close_file(struct file *file)
-{
-    if (file->ino == NULL)
-        return;
-    inode_release(file->ino);
-    kfree(file);
-}
-
-void linux_close_files(task_t *task)
-{
-    for (size_t i = 0; i < TASK_FILES_MAX; i++) {
-        if (task->files[i] != NULL)
-            close_file(task->files[i]);
-        task->files[i] = NULL;
-    }
-}
-
-int32_t linux_close(const trap_frame_t *call)
-{
-    struct file *file = linux_file(call->ebx);
-
-    if (file == NULL)
-        return -EBADF;
-    task_current->files[call->ebx] = NULL;
-    close_file(file);
-    return 0;
-}
 
 /* --- Paths */
 
@@ -88,16 +52,20 @@ int linux_check_directory(int32_t directory, const char *path)
 
 /* --- open */
 
-/* What the flags say about a file that is, or is not, there. */
-static int check_open_flags(int err, uint32_t flags)
+/* What the flags say about a path: err is what ramfs_open said, *ino a file if that is 0. */
+static int check_open_flags(int err, const inode_t *ino, uint32_t flags)
 {
     bool to_write = (flags & O_ACCMODE) != 0 || (flags & O_TRUNC) != 0;
 
     if ((err == 0 || err == -EISDIR) && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (err == 0 && (flags & O_DIRECTORY) != 0)
+    if (err != 0)
+        return err;
+    if ((flags & O_DIRECTORY) != 0)
         return -ENOTDIR;
-    return err == 0 && to_write ? -EROFS : err;
+    if (to_write && !inode_is_memory(ino))
+        return -EROFS;
+    return (flags & O_LARGEFILE) == 0 && ino->length > INT32_MAX ? -EOVERFLOW : 0;
 }
 
 /* A file that is not there is to be made. The last part is cut off its path. */
@@ -118,69 +86,109 @@ static int refuse_to_create(char *path)
     return err == -EISDIR ? -EROFS : -ENOENT;
 }
 
+enum { UMASK = 022 };
+
 /* => 0 and *ino with a reference; path is changed */
-static int open_inode(int32_t directory, char *path, uint32_t flags, inode_t **ino)
+static int create(char *path, uint32_t mode, inode_t **ino)
+{
+    char folded[RAMFS_PATH_MAX];
+    bool directory;
+    int err = ramfs_fold(path, folded, &directory);
+
+    if (err == 0)
+        err = directory ? -EROFS : tmpfs_create(folded, mode & 07777 & ~UMASK, ino);
+    return err == -EROFS ? refuse_to_create(path) : err;
+}
+
+/* => 0 and *ino with a reference; path is changed */
+static int open_inode(char *path, uint32_t flags, uint32_t mode, inode_t **ino)
+{
+    int err = ramfs_open(path, ino);
+
+    if (err == -ENOENT && (flags & O_CREAT) != 0)
+        return create(path, mode, ino);
+    int refused = check_open_flags(err, *ino, flags);
+    if (err == 0 && refused != 0)
+        inode_release(*ino);
+    if (refused == 0 && (flags & O_TRUNC) != 0)
+        refused = shmem_set_length(*ino, 0);
+    return refused;
+}
+
+/* => 0 and what is behind the path is in *file; path is changed */
+static int open_file(int32_t directory, char *path, uint32_t flags, uint32_t mode,
+                     struct file *file)
 {
     int err = linux_check_directory(directory, path);
 
     if (err != 0)
         return err;
-    err = ramfs_open(path, ino);
-    if (err == -ENOENT && (flags & O_CREAT) != 0)
-        return refuse_to_create(path);
-    int refused = check_open_flags(err, flags);
-    if (err == 0 && refused != 0)
-        inode_release(*ino);
-    return refused;
+    file->ops = linux_device(path);
+    if (file->ops != NULL) {
+        if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+            return -EEXIST;
+        return (flags & O_DIRECTORY) != 0 ? -ENOTDIR : 0;
+    }
+    err = open_inode(path, flags, mode, &file->ino);
+    if (err == 0)
+        file->ops = inode_is_memory(file->ino) ? &linux_memory_file_ops : &linux_inode_file_ops;
+    return err;
 }
 
-static int32_t find_number(void)
+/* FILE_* of an open call's flags. */
+static unsigned file_mode(uint32_t flags)
 {
-    for (int32_t i = 0; i < TASK_FILES_MAX; i++)
-        if (task_current->files[i] == NULL)
-            return i;
-    return -EMFILE;
+    static const unsigned access[] = { FILE_READ, FILE_WRITE, FILE_READ | FILE_WRITE, 0 };
+
+    return access[flags & O_ACCMODE] | ((flags & O_APPEND) != 0 ? FILE_APPEND : 0)
+         | ((flags & O_LARGEFILE) != 0 ? FILE_LARGE : 0);
 }
 
-static int32_t open_path(int32_t directory, char *path, uint32_t flags)
+static int32_t open_path(int32_t directory, char *path, uint32_t flags, uint32_t mode)
 {
-    int32_t number = find_number();
+    int32_t number = linux_free_number();
 
     if (number < 0)
         return number;
     struct file *file = kcalloc(1, sizeof *file);
     if (file == NULL)
         return -ENOMEM;
-    int err = open_inode(directory, path, flags, &file->ino);
+    int err = open_file(directory, path, flags, mode, file);
     if (err != 0) {
         kfree(file);
         return err;
     }
-    file->ops = &linux_inode_file_ops;
+    file->mode = file_mode(flags);
+    file->users = 1;
     task_current->files[number] = file;
     return number;
 }
 
-static int32_t open_at(int32_t directory, size_t address, uint32_t flags)
+static int32_t open_at(int32_t directory, size_t address, uint32_t flags, uint32_t mode)
 {
     char *path;
     int32_t result = linux_get_path(address, &path);
 
     if (result != 0)
         return result;
-    result = open_path(directory, path, flags);
+    result = open_path(directory, path, flags, mode);
     kfree(path);
     return result;
 }
 
 int32_t linux_open(const trap_frame_t *call)
 {
-    return open_at(AT_FDCWD, call->ebx, call->ecx);
+    return open_at(AT_FDCWD, call->ebx, call->ecx, call->edx);
 }
 
 int32_t linux_openat(const trap_frame_t *call)
 {
-    return open_at((int32_t)call->ebx, call->ecx, call->edx);
+    return open_at((int32_t)call->ebx, call->ecx, call->edx, call->esi);
+}
+
+int32_t linux_creat(const trap_frame_t *call)
+{
+    return open_at(AT_FDCWD, call->ebx, O_CREAT | O_WRONLY | O_TRUNC, call->ecx);
 }
 
 /* --- Questions about a path */
@@ -190,16 +198,23 @@ enum { X_OK = 1, W_OK = 2, R_OK = 4 };
 static int32_t access_path(const char *path, uint32_t wanted)
 {
     inode_t *ino;
-    unsigned mode, number;
-    int err = ramfs_open(path, &ino);
+    unsigned mode, number, links;
+    int err;
 
+    if (linux_device(path) != NULL)
+        return (wanted & X_OK) != 0 ? -EACCES : 0;
+    err = ramfs_open(path, &ino);
     if (err == -EISDIR)
         return (wanted & W_OK) != 0 ? -EROFS : 0;
     if (err != 0)
         return err;
-    ramfs_about(ino, &mode, &number);
+    bool is_memory = inode_is_memory(ino);
+    if (is_memory)
+        tmpfs_about(ino, &mode, &number, &links);
+    else
+        ramfs_about(ino, &mode, &number);
     inode_release(ino);
-    if ((wanted & W_OK) != 0)
+    if ((wanted & W_OK) != 0 && !is_memory)
         return -EROFS;
     return (wanted & X_OK) != 0 && (mode & 0111) == 0 ? -EACCES : 0;
 }
@@ -227,6 +242,8 @@ static int32_t read_link(const char *path, char *text, size_t size)
 
     if (strcmp(path, "/proc/self/exe") == 0)
         return format_text(text, size, "%s", task_current->program->name);
+    if (linux_device(path) != NULL)
+        return -EINVAL;
     err = ramfs_open(path, &ino);
     if (err == 0)
         inode_release(ino);
@@ -266,6 +283,10 @@ static int seek(struct file *file, off_t offset, uint32_t whence, off_t *positio
 {
     off_t base;
 
+    if (file->ops->seeks_nowhere) {
+        *position = 0;
+        return 0;
+    }
     if (file->ino == NULL)
         return -ESPIPE;
     switch (whence) {

@@ -9,8 +9,8 @@ enum {
     RLIMIT_DATA = 2,
     RLIMIT_STACK = 3,
     RLIMIT_CORE = 4,
-    RLIMIT_NPROC = 6,
     RLIMIT_NOFILE = 7,
+    RLIMIT_MEMLOCK = 8,
     RLIMIT_AS = 9,
     /* What files a program may have open is a table of that length. */
     NOFILE_MAX = TASK_FILES_MAX,
@@ -24,6 +24,8 @@ void linux_init_limits(task_t *task)
         task->limits[i] = (task_limit_t){ TASK_NO_LIMIT, TASK_NO_LIMIT };
     task->limits[RLIMIT_STACK].soft = 8 * MIB;
     task->limits[RLIMIT_CORE].soft = 0;
+    task->limits[RLIMIT_MEMLOCK] = (task_limit_t){ MSPACE_LOCK_LIMIT * PAGE_SIZE,
+                                                   MSPACE_LOCK_LIMIT * PAGE_SIZE };
     task->limits[RLIMIT_NOFILE] = (task_limit_t){ NOFILE_MAX, NOFILE_MAX };
 }
 
@@ -42,6 +44,7 @@ static void apply_limits(const task_t *task)
     mspace->limits.address_space = pages_of(task->limits[RLIMIT_AS].soft);
     mspace->limits.data = pages_of(task->limits[RLIMIT_DATA].soft);
     mspace->limits.stack = pages_of(task->limits[RLIMIT_STACK].soft);
+    mspace->limits.locked = pages_of(task->limits[RLIMIT_MEMLOCK].soft);
     splock_unlock(&mspace->lock);
 }
 

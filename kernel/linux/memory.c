@@ -1,7 +1,9 @@
 /*
- * brk, mmap, munmap, mprotect, madvise: Linux's rules in front of mspace_*.
+ * brk, mmap, munmap, mprotect: Linux's rules in front of mspace_*.
  */
+#include <kernel/commit.h>
 #include <kernel/memory.h>
+#include <kernel/shmem.h>
 #include "linux.h"
 
 enum {
@@ -37,7 +39,11 @@ int32_t linux_brk(const trap_frame_t *call)
 {
     mspace_t *mspace = task_current->mspace;
 
+    size_t old = align_up(mspace->break_end, PAGE_SIZE);
+
     mspace_break(mspace, call->ebx);        /* a refusal shows in the result */
+    if (UNLIKELY(mspace->lock_future != 0) && mspace->break_end > old)
+        linux_populate(old, align_up(mspace->break_end, PAGE_SIZE) - old, true);
     return (int32_t)mspace->break_end;
 }
 
@@ -82,6 +88,7 @@ typedef struct request {
     uint32_t file;          /* its number */
     uint32_t page;          /* of the file, the first */
     inode_t *ino;
+    bool is_zeroes;         /* shared, of a fresh file of zeroes: ino is made for it */
 } request_t;
 
 /* Round the length, and make the address one that mspace_map accepts. */
@@ -110,7 +117,7 @@ static int32_t check_place(request_t *request)
 }
 
 /* => the area's flags, or a negative errno */
-static int32_t check_anonymous(const request_t *request)
+static int32_t check_anonymous(request_t *request)
 {
     switch (request->flags & MAP_TYPE) {
     case MAP_PRIVATE:
@@ -119,10 +126,23 @@ static int32_t check_anonymous(const request_t *request)
     case MAP_SHARED:
         if ((request->flags & MAP_GROWSDOWN) != 0)
             return -EINVAL;
-        return linux_missing(request->call, "shared anonymous memory");
+        request->is_zeroes = true;
+        return VMA_FILE | VMA_SHARED | VMA_CAPABILITIES;
     default:
         return -EINVAL;
     }
+}
+
+/*
+ * A mapping of /dev/zero is as an anonymous one; but a shared one begins at its offset
+ * in a file that is as long as the mapping, as Linux has it. => the area's flags
+ */
+static int32_t map_zeroes(request_t *request, int32_t flags)
+{
+    request->is_zeroes = (flags & VMA_SHARED) != 0;
+    if (request->is_zeroes)
+        return flags;
+    return VMA_ANON | VMA_CAPABILITIES;
 }
 
 /* => the area's flags, or a negative errno; request->ino is set */
@@ -137,21 +157,26 @@ static int32_t check_file(request_t *request)
             return -EOPNOTSUPP;
         /* fall through */
     case MAP_SHARED:
+        flags |= VMA_SHARED;
+        if ((file->mode & FILE_WRITE) != 0)
+            break;
         if ((request->rights & PROT_WRITE) != 0)
-            return -EACCES;                         /* every file is read-only */
-        flags = VMA_FILE | VMA_SHARED | VMA_CAN_READ | VMA_CAN_EXEC;
+            return -EACCES;
+        flags &= ~VMA_CAN_WRITE;
         break;
     case MAP_PRIVATE:
         break;
     default:
         return -EINVAL;
     }
-    if (file->ops->read == NULL)
+    if ((file->mode & FILE_READ) == 0)
         return -EACCES;
-    if (file->ino == NULL)
+    if (file->ino == NULL && !file->ops->is_zeroes)
         return -ENODEV;
     if ((request->flags & MAP_GROWSDOWN) != 0)
         return -EINVAL;
+    if (file->ops->is_zeroes)
+        return map_zeroes(request, flags);
     request->ino = file->ino;
     return flags;
 }
@@ -170,8 +195,7 @@ static void populate(size_t address, const request_t *request)
 
 static bool is_populated(uint32_t flags)
 {
-    return (flags & MAP_LOCKED) != 0
-        || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
+    return (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
 }
 
 /* The errno of mspace_map, for a fixed address or not. */
@@ -188,6 +212,7 @@ static int32_t map(const request_t *request, int32_t flags)
     bool no_replace = (request->flags & MAP_FIXED_NOREPLACE) != 0;
     bool replace = (request->flags & MAP_FIXED) != 0 && !no_replace;
     off_t offset = request->ino != NULL ? (off_t)request->page << PAGE_SHIFT : 0;
+    int locks = mspace->lock_future;
     void *place;
 
     if (no_replace)
@@ -195,12 +220,18 @@ static int32_t map(const request_t *request, int32_t flags)
     if ((request->flags & MAP_NORESERVE) != 0)
         flags |= VMA_NO_RESERVE;
     flags |= (int32_t)(request->rights & VMA_RIGHTS);
+    if (UNLIKELY((request->flags & MAP_LOCKED) != 0))
+        mspace_lock_future(mspace, locks | VMA_LOCKED);
     place = (replace ? mspace_replace : mspace_map)(mspace, request->address, request->length,
                                                     request->ino, offset, 0, flags);
+    if (UNLIKELY((request->flags & MAP_LOCKED) != 0))
+        mspace_lock_future(mspace, locks);
     if (place == NULL)
         return map_error(no_replace);
     if (is_populated(request->flags))
         populate((size_t)place, request);
+    else if (UNLIKELY(locks != 0) || (request->flags & MAP_LOCKED) != 0)
+        linux_populate((size_t)place, request->length, true);
     return (int32_t)(size_t)place;
 }
 
@@ -214,6 +245,22 @@ static bool is_taken(const request_t *request)
     area = vma_at_or_above(&mspace->tree, request->address);
     splock_unlock(&mspace->lock);
     return area != NULL && vma_base(area) < request->address + request->length;
+}
+
+/* Shared memory of its own: a file that lives as long as it is mapped. */
+static int32_t map_shared_zeroes(request_t *request, int32_t flags)
+{
+    size_t pages = request->length >> PAGE_SHIFT;
+    int32_t result;
+
+    if ((request->flags & MAP_NORESERVE) != 0 && commit.mode != COMMIT_STRICT)
+        pages = 0;
+    request->ino = shmem_create((off_t)request->length, pages);
+    if (request->ino == NULL)
+        return -ENOMEM;
+    result = map(request, flags);
+    inode_release(request->ino);
+    return result;
 }
 
 static int32_t check_and_map(request_t *request)
@@ -230,10 +277,12 @@ static int32_t check_and_map(request_t *request)
     err = check_place(request);
     if (err != 0)
         return err;
+    if (anonymous)
+        request->page = 0;
     flags = anonymous ? check_anonymous(request) : check_file(request);
     if (UNLIKELY(flags < 0))
         return (request->flags & MAP_FIXED_NOREPLACE) != 0 && is_taken(request) ? -EEXIST : flags;
-    return map(request, flags);
+    return request->is_zeroes ? map_shared_zeroes(request, flags) : map(request, flags);
 }
 
 int32_t linux_mmap2(const trap_frame_t *call)
@@ -312,6 +361,9 @@ static int32_t protect(size_t address, size_t length, uint32_t rights)
     int err = mspace_protect(mspace, address, length, (int)rights);
     int32_t refused;
 
+    /* What is locked and becomes writable is present from now on. */
+    if (UNLIKELY(mspace->locked != 0) && err == 0 && (rights & PROT_WRITE) != 0)
+        linux_populate(address, length, true);
     if (err != -ENOENT && err != -EPERM)
         return err;
     length = protectable(mspace, address, length, rights, &refused);
@@ -371,50 +423,4 @@ int32_t linux_mprotect(const trap_frame_t *call)
         return err != 0 ? err : -ENOMEM;
     }
     return protect(address, length, rights & VMA_RIGHTS);
-}
-
-/* --- madvise */
-
-enum {
-    MADV_WILLNEED = 3,      /* the last of the four that only say what is to come */
-    MADV_LAST = 23,
-    /* DONTNEED, FREE, REMOVE, DONTFORK, DOFORK, DONTDUMP ... POPULATE_WRITE */
-    MADV_MISSING = 1 << 4 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 0xff << 16,
-};
-
-/* Whether every page of the range is in an area. */
-static bool is_mapped(mspace_t *mspace, size_t address, size_t length)
-{
-    int32_t err;
-
-    return protectable(mspace, address, length, 0, &err) == length;
-}
-
-/* A hint: only its range is checked. */
-static int32_t take_hint(size_t address, size_t length)
-{
-    size_t rounded = align_up(length, PAGE_SIZE);
-
-    if ((address & PAGE_MASK) != 0 || rounded < length || address + rounded < address)
-        return -EINVAL;
-    if (length == 0)
-        return 0;
-    if (address < USER_BASE || !is_user_range(address, rounded))
-        return -ENOMEM;
-    return is_mapped(task_current->mspace, address, rounded) ? 0 : -ENOMEM;
-}
-
-/*
- * Advice that changes nothing a program can see is taken; the rest is not there
- * yet. Huge pages and merging: EINVAL, as a Linux built without them says.
- */
-int32_t linux_madvise(const trap_frame_t *call)
-{
-    uint32_t advice = call->edx;
-
-    if (advice <= MADV_WILLNEED)
-        return take_hint(call->ebx, call->ecx);
-    if (advice <= MADV_LAST && (1u << advice & MADV_MISSING) != 0)
-        return linux_missing(call->eax, "this advice");
-    return -EINVAL;
 }

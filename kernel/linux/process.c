@@ -1,5 +1,5 @@
 /*
- * Calls about the program itself: its end, its ids, signals to itself, and the
+ * Calls about the program itself: its end, its ids, signals, and the
  * segments that its thread-local storage is reached through.
  */
 #include "linux.h"
@@ -49,51 +49,82 @@ int32_t linux_set_robust_list(const trap_frame_t *call)
     return call->ecx == ROBUST_LIST_SIZE ? 0 : -EINVAL;
 }
 
-/* --- Signals: without handlers, each does what it does by default */
+/* --- Signals */
 
-/* The default is to do nothing. */
-static bool is_ignored(uint32_t signal)
+/* Send the current program a signal, which it gets when the call ends. */
+static int32_t send_to_self(const trap_frame_t *call, uint32_t signal, int32_t code)
 {
-    return signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH;
-}
+    const signal_info_t info = { .code = code, .pid = task_current->pid };
 
-static bool is_stop(uint32_t signal)
-{
-    return signal >= SIGSTOP && signal <= SIGTTOU;
-}
-
-/* Send the current program a signal. */
-static int32_t send_to_self(const trap_frame_t *call, uint32_t signal)
-{
-    if (signal == 0 || is_ignored(signal))
+    if (signal == 0)
         return 0;
-    if (is_stop(signal))
+    if (signal_stops(task_current, (int)signal))
         return linux_missing(call->eax, "a signal that stops");
-    task_kill((int)signal, call, NULL);
+    signal_send(task_current, (int)signal, &info);
+    return 0;
 }
 
-static int32_t send(const trap_frame_t *call, int32_t pid, uint32_t signal)
+/* Send another program one. What it waits for in the kernel is nothing that it holds. */
+static int32_t send_to_other(const trap_frame_t *call, task_t *task, uint32_t signal,
+                             int32_t code)
 {
-    if (pid == 0 || task_find(pid) == NULL)
+    const signal_info_t info = { .code = code, .pid = task_current->pid };
+
+    if (signal == 0 || task->state == TASK_ENDED)
+        return 0;
+    if (signal_stops(task, (int)signal))
+        return linux_missing(call->eax, "a signal that stops");
+    if (signal_kills(task, (int)signal))
+        task_kill_other(task, (int)signal);
+    else
+        signal_send(task, (int)signal, &info);
+    return 0;
+}
+
+static int32_t send(const trap_frame_t *call, int32_t pid, uint32_t signal, int32_t code)
+{
+    task_t *task = pid > 0 ? task_find(pid) : NULL;
+
+    if (task == NULL)
         return -ESRCH;
     if (signal > SIGNAL_MAX)
         return -EINVAL;
-    return pid == task_current->pid ? send_to_self(call, signal) : -EPERM;
+    return task == task_current ? send_to_self(call, signal, code)
+                                : send_to_other(call, task, signal, code);
+}
+
+enum { ALL_OTHERS = -1 };
+
+/* Send it to a group, or to all others; the sender is the last to get it. */
+static int32_t send_to_group(const trap_frame_t *call, int32_t group, uint32_t signal)
+{
+    int32_t result = -ESRCH;
+
+    /* One that is killed stays; its children that had ended go with it. */
+    for (task_t *task = NULL; (task = task_after(task)) != NULL; )
+        if (task != task_current && (group == ALL_OTHERS || task->group == group))
+            result = signal > SIGNAL_MAX ? -EINVAL : send_to_other(call, task, signal, SI_USER);
+    return group == task_current->group ? send(call, task_current->pid, signal, SI_USER) : result;
 }
 
 int32_t linux_kill(const trap_frame_t *call)
 {
     int32_t pid = (int32_t)call->ebx;
 
-    /* 0 and -pid name process groups: each program is alone in its own. */
-    if (pid == 0 || pid == -task_current->pid)
-        pid = task_current->pid;
-    return send(call, pid, call->ecx);
+    if (pid > 0)
+        return send(call, pid, call->ecx, SI_USER);
+    if (pid == INT32_MIN)
+        return -ESRCH;
+    if (pid == 0)
+        return send_to_group(call, task_current->group, call->ecx);
+    return send_to_group(call, pid == -1 ? ALL_OTHERS : -pid, call->ecx);
 }
 
 int32_t linux_tkill(const trap_frame_t *call)
 {
-    return (int32_t)call->ebx <= 0 ? -EINVAL : send(call, (int32_t)call->ebx, call->ecx);
+    if ((int32_t)call->ebx <= 0)
+        return -EINVAL;
+    return send(call, (int32_t)call->ebx, call->ecx, SI_TKILL);
 }
 
 int32_t linux_tgkill(const trap_frame_t *call)
@@ -102,7 +133,7 @@ int32_t linux_tgkill(const trap_frame_t *call)
         return -EINVAL;
     if (call->ebx != call->ecx)
         return -ESRCH;                  /* one thread a program: its ids are equal */
-    return send(call, (int32_t)call->ecx, call->edx);
+    return send(call, (int32_t)call->ecx, call->edx, SI_TKILL);
 }
 
 /* --- Thread-local storage */

@@ -4,6 +4,7 @@
 #include <kernel/kheap.h>
 #include <kernel/ramfs.h>
 #include <kernel/string.h>
+#include <kernel/tmpfs.h>
 #include "linux.h"
 
 enum {
@@ -15,7 +16,10 @@ enum {
 };
 
 /* Devices, by their minor numbers; the major one is 0, as of what is in memory. */
-enum { DEVICE_FILES = 1, DEVICE_CONSOLE = 2 };
+enum { DEVICE_FILES = 1, DEVICE_CONSOLE = 2, DEVICE_TMPFS = 3 };
+
+/* /dev/null and /dev/zero have numbers behind those of the console. */
+enum { FIRST_DEVICE_NUMBER = 16 };
 
 /* What the forms below are filled from. */
 typedef struct about {
@@ -23,6 +27,7 @@ typedef struct about {
     unsigned mode;
     unsigned number;
     off_t length;
+    unsigned links;
 } about_t;
 
 /* struct stat64 of i386. */
@@ -70,10 +75,22 @@ static_assert(sizeof(statx_t) == 256, "as in Linux");
 
 static void about_inode(const inode_t *ino, about_t *about)
 {
-    about->device = DEVICE_FILES;
-    ramfs_about(ino, &about->mode, &about->number);
+    about->links = 1;
+    if (inode_is_memory(ino)) {
+        about->device = DEVICE_TMPFS;
+        tmpfs_about(ino, &about->mode, &about->number, &about->links);
+    } else {
+        about->device = DEVICE_FILES;
+        ramfs_about(ino, &about->mode, &about->number);
+    }
     about->mode |= S_IFREG;
     about->length = ino->length;
+}
+
+static void about_device(const file_ops_t *ops, about_t *about)
+{
+    *about = (about_t){ DEVICE_CONSOLE, S_IFCHR | 0666, FIRST_DEVICE_NUMBER + ops->is_zeroes, 0,
+                        1 };
 }
 
 static int about_file(uint32_t number, about_t *about)
@@ -84,21 +101,29 @@ static int about_file(uint32_t number, about_t *about)
         return -EBADF;
     if (file->ino != NULL)
         about_inode(file->ino, about);
+    else if (file->ops->seeks_nowhere)
+        about_device(file->ops, about);
     else
-        *about = (about_t){ DEVICE_CONSOLE, S_IFCHR | 0620, number + 1, 0 };
+        *about = (about_t){ DEVICE_CONSOLE, S_IFCHR | 0620, number + 1, 0, 1 };
     return 0;
 }
 
 static int about_path(const char *path, about_t *about)
 {
+    const file_ops_t *device = linux_device(path);
     inode_t *ino;
-    int err = ramfs_open(path, &ino);
+    int err;
 
+    if (device != NULL) {
+        about_device(device, about);
+        return 0;
+    }
+    err = ramfs_open(path, &ino);
     if (err == 0) {
         about_inode(ino, about);
         inode_release(ino);
     } else if (err == -EISDIR) {
-        *about = (about_t){ .device = DEVICE_FILES };
+        *about = (about_t){ .device = DEVICE_FILES, .links = 1 };
         err = ramfs_about_directory(path, &about->mode, &about->number);
         about->mode |= S_IFDIR;
     }
@@ -139,7 +164,7 @@ static int32_t give_stat64(size_t to, const about_t *about)
     stat.ino_low = about->number;
     stat.ino = about->number;
     stat.mode = about->mode;
-    stat.nlink = 1;
+    stat.nlink = about->links;
     stat.size = about->length;
     stat.blksize = PAGE_SIZE;
     stat.blocks = blocks_of(about);
@@ -155,7 +180,7 @@ static int32_t give_statx(size_t to, const about_t *about)
     stat.dev_minor = about->device;
     stat.ino = about->number;
     stat.mode = (uint16_t)about->mode;
-    stat.nlink = 1;
+    stat.nlink = about->links;
     stat.size = (uint64_t)about->length;
     stat.blksize = PAGE_SIZE;
     stat.blocks = blocks_of(about);

@@ -46,10 +46,12 @@ void fpu_save(fpu_state_t *state)
 
 void fpu_restore(const fpu_state_t *state)
 {
-    if (cpu_features.fxsr)
+    if (cpu_features.fxsr) {
         cpu_fxrstor(state);
-    else
+    } else {
+        cpu_fninit();                   /* FRSTOR answers for an exception that waits */
         cpu_frstor(state);
+    }
 }
 
 void trap_save_segments(uint16_t *fs, uint16_t *gs)

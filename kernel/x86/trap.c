@@ -108,6 +108,18 @@ static bool fix_iret(const trap_frame_t *frame, trap_frame_t *user)
     return true;
 }
 
+/*
+ * The program has a handler for that fault: go to ring 3 with its registers. They
+ * belong where those lay that IRET took, above this frame and all of the stack.
+ */
+static _Noreturn void return_again(trap_frame_t *frame, const trap_frame_t *user)
+{
+    trap_frame_t *place = CONTAINER_OF(&frame->esp, trap_frame_t, eip);
+
+    *place = *user;
+    trap_return(place);
+}
+
 bool trap_is_in_copy(const trap_frame_t *frame)
 {
     return frame->eip >= (uint32_t)usercopy_start && frame->eip < (uint32_t)usercopy_end;
@@ -127,7 +139,7 @@ static bool is_segment_fault(uint32_t vector)
            vector == TRAP_STACK_SEGMENT;
 }
 
-static bool fix_kernel_fault(trap_frame_t *frame)
+static NOINLINE bool fix_kernel_fault(trap_frame_t *frame)
 {
     trap_frame_t user;
 
@@ -141,8 +153,9 @@ static bool fix_kernel_fault(trap_frame_t *frame)
         return false;
     if (fix_segment_pop(frame) || fix_segment_load(frame))
         return true;
-    if (fix_iret(frame, &user) && handlers[frame->vector] != NULL)
-        return handlers[frame->vector](&user);
+    if (fix_iret(frame, &user) && handlers[frame->vector] != NULL
+        && handlers[frame->vector](&user))
+        return_again(frame, &user);
     return false;
 }
 

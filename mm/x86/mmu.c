@@ -13,6 +13,7 @@
 
 enum {
     FLUSH_MAX = 32,         /* pages flushed one by one before all are at once */
+    RELEASE_BATCH = 128,
     TEMPORARY_SLOTS = 3,
     TEMPORARY_OWN = 2,      /* the slot that this file keeps for itself */
 };
@@ -83,6 +84,16 @@ void mmu_set(const mmu_place_t *place, mmu_entry_t entry)
         paging_flush_page(place->vaddr);
 }
 
+void mmu_allow_write(const mmu_place_t *place)
+{
+    volatile uint32_t *low = place->entry;      /* of a 64-bit entry, the lower word */
+
+    DEBUG_ASSERT((*low & ENTRY_PRESENT) != 0);
+    *low |= ENTRY_WRITE;
+    if (is_current(place->directory))
+        paging_flush_page(place->vaddr);
+}
+
 mmu_entry_t mmu_read(page_t directory, size_t vaddr)
 {
     mmu_place_t place;
@@ -139,6 +150,14 @@ static void flush_do(const flush_t *flush)
     }
     for (size_t i = 0; i < flush->count; i++)
         paging_flush_page(flush->vaddr[i]);
+}
+
+/* Flush, and free the tables that became empty. */
+static inline void finish(page_t directory, const flush_t *flush)
+{
+    flush_do(flush);
+    if (flush->chain != PAGE_NONE)
+        tables_free_chain(directory, flush->chain);
 }
 
 /* The entries of one last-level table from `index` on, `count` of them. */
@@ -198,9 +217,264 @@ void mmu_change_range(page_t directory, size_t base, size_t length,
     flush.count = 0;
     flush.chain = PAGE_NONE;
     WITH_FORMAT(change_in, directory, base, length, change, context, &flush);
+    finish(directory, &flush);
+}
+
+/* ---- rights of a range */
+
+/* What stays of an entry whose rights change. */
+#define KEPT_BITS (~(mmu_entry_t)PAGE_MASK | MMU_OBJECT | MMU_ACCESSED | MMU_DIRTY)
+
+/* The entry with these rights, and writable if its frame is nobody else's. => it is
+ * present or held */
+static mmu_entry_t other_rights(mmu_entry_t old, mmu_entry_t bits)
+{
+    mmu_entry_t entry = (old & KEPT_BITS) | bits;
+
+    if ((old & MMU_OBJECT) == 0 &&
+        ((old & MMU_WRITE) != 0 || page_is_alone(mmu_frame(old))))
+        entry |= MMU_WRITE;
+    return entry;
+}
+
+/* Whether the entries of the part of a table are flushed one by one. */
+static ALWAYS_INLINE bool is_few(const walk_t *at, size_t count)
+{
+    return count <= FLUSH_MAX || physical_frames[at->page >> PAGE_SHIFT].count <= FLUSH_MAX;
+}
+
+/* => flush: NULL where more pages may change than are flushed one by one */
+static ALWAYS_INLINE mmu_entry_t protect_table(const paging_format_t *format, const walk_t *at,
+                                               size_t vaddr, size_t count, mmu_entry_t bits,
+                                               bool write, flush_t *flush)
+{
+    /* What nearly all are: present, executable or not as they will be. */
+    const mmu_entry_t mask = MMU_PRESENT | MMU_NOEXEC |
+                             (write ? MMU_WRITE | MMU_OBJECT | MMU_HELD : 0);
+    const mmu_entry_t usual = (bits & MMU_PRESENT) != 0 ? bits & (MMU_PRESENT | MMU_NOEXEC)
+                                                        : ~(mmu_entry_t)0;
+    const frame_t *frames = physical_frames;
+    char *place = (char *)at->table + at->index * format->entry_bytes;
+    char *end = place + count * format->entry_bytes;
+    mmu_entry_t changed = 0;
+
+    for (; place != end; place += format->entry_bytes, vaddr += PAGE_SIZE) {
+        mmu_entry_t old = entry_load_border(format, place);
+        mmu_entry_t entry = (old & KEPT_BITS) | bits;
+
+        if (LIKELY((old & mask) == usual)) {
+            if (write && LIKELY(frames[old >> PAGE_SHIFT].count == 1))
+                entry |= MMU_WRITE;
+            if (entry == old)
+                continue;
+            *(volatile uint32_t *)place = (uint32_t)entry;
+        } else {
+            if ((old & (MMU_PRESENT | MMU_HELD)) == 0)
+                continue;
+            if (write)
+                entry = other_rights(old, bits);
+            if (entry == old)
+                continue;
+            entry_store(format, place, 0, entry_from_border(format, entry));
+        }
+        changed |= old;
+        if (flush != NULL && (old & MMU_PRESENT) != 0)
+            flush_add(flush, vaddr);
+    }
+    return changed;
+}
+
+static ALWAYS_INLINE void protect_in(const paging_format_t *format, page_t directory,
+                                     size_t vaddr, size_t length, mmu_entry_t bits,
+                                     flush_t *flush)
+{
+    mmu_entry_t without = bits == 0 ? MMU_HELD : bits & ~(mmu_entry_t)MMU_WRITE;
+    bool write = (bits & MMU_WRITE) != 0;
+    mmu_entry_t changed = 0;
+
+    while (length > 0) {
+        walk_t at;
+        bool found = walk_down(format, directory, vaddr, 0, &at);
+        size_t step = walk_step(format, found ? 1 : at.level, vaddr, length);
+        size_t count = step >> PAGE_SHIFT;
+
+        if (!found)
+            ;
+        else if (is_few(&at, count))
+            protect_table(format, &at, vaddr, count, without, write, flush);
+        else if (write)
+            changed |= protect_table(format, &at, vaddr, count, without, true, NULL);
+        else
+            changed |= protect_table(format, &at, vaddr, count, without, false, NULL);
+        vaddr += step;
+        length -= step;
+    }
+    if ((changed & MMU_PRESENT) != 0)
+        flush->count = FLUSH_MAX + 1;
+}
+
+/* The same for one page, without a list of what to flush. */
+static ALWAYS_INLINE void protect_page_in(const paging_format_t *format, page_t directory,
+                                          size_t vaddr, mmu_entry_t bits)
+{
+    walk_t at;
+    void *place;
+    mmu_entry_t old;
+    mmu_entry_t entry;
+
+    if (!walk_down(format, directory, vaddr, 0, &at))
+        return;
+    place = (char *)at.table + at.index * format->entry_bytes;
+    old = entry_load_border(format, place);
+    if ((old & (MMU_PRESENT | MMU_HELD)) == 0)
+        return;
+    entry = (old & KEPT_BITS) | (bits == 0 ? MMU_HELD : bits & ~(mmu_entry_t)MMU_WRITE);
+    if ((bits & MMU_WRITE) != 0)
+        entry = other_rights(old, bits & ~(mmu_entry_t)MMU_WRITE);
+    if (entry == old)
+        return;
+    entry_store(format, place, 0, entry_from_border(format, entry));
+    if ((old & MMU_PRESENT) != 0)
+        mmu_flush(directory, vaddr);
+}
+
+static NOINLINE void protect_many(page_t directory, size_t base, size_t length, mmu_entry_t bits)
+{
+    flush_t flush;
+
+    flush.needed = is_current(directory);
+    flush.count = 0;
+    flush.chain = PAGE_NONE;
+    WITH_FORMAT(protect_in, directory, base, length, bits, &flush);
     flush_do(&flush);
-    if (flush.chain != PAGE_NONE)
-        tables_free_chain(directory, flush.chain);
+}
+
+void mmu_protect_range(page_t directory, size_t base, size_t length, mmu_entry_t bits)
+{
+    if (length == PAGE_SIZE)
+        WITH_FORMAT(protect_page_in, directory, base, bits);
+    else
+        protect_many(directory, base, length, bits);
+}
+
+/* ---- taking out a range */
+
+/* Frames whose entries are gone; their references go a batch at a time. */
+typedef struct batch {
+    size_t count;
+    page_t page[RELEASE_BATCH];
+} batch_t;
+
+static NOINLINE void release_batch(batch_t *batch, mmu_released_t *released)
+{
+    page_release_all(batch->page, batch->count);
+    released->pages += batch->count;
+    batch->count = 0;
+}
+
+/* => flush: NULL where there are more pages than are flushed one by one */
+static ALWAYS_INLINE mmu_entry_t release_table(const paging_format_t *format, const walk_t *at,
+                                               size_t vaddr, size_t count, page_t zero,
+                                               mmu_released_t *released, batch_t *batch,
+                                               flush_t *flush)
+{
+    frame_t *table = &physical_frames[at->page >> PAGE_SHIFT];
+    char *place = (char *)at->table + at->index * format->entry_bytes;
+    char *end = place + count * format->entry_bytes;
+    size_t used = table->count;
+    page_t *next = batch->page + batch->count;
+    mmu_entry_t taken = 0;
+
+    for (; used > 0 && place != end; place += format->entry_bytes, vaddr += PAGE_SIZE) {
+        mmu_entry_t old = entry_load_border(format, place);
+
+        if (old == 0)
+            continue;
+        entry_clear(format, place);
+        used--;
+        taken |= old;
+        if (flush != NULL && (old & MMU_PRESENT) != 0)
+            flush_add(flush, vaddr);
+        if ((old & MMU_OBJECT) != 0) {
+            if (mmu_frame(old) == zero)
+                continue;
+            released->objects++;
+        }
+        *next++ = mmu_frame(old);
+        if (UNLIKELY(next == batch->page + RELEASE_BATCH)) {
+            batch->count = RELEASE_BATCH;
+            release_batch(batch, released);
+            next = batch->page;
+        }
+    }
+    batch->count = (size_t)(next - batch->page);
+    table->count = (uint16_t)used;
+    return taken;
+}
+
+static ALWAYS_INLINE void release_in(const paging_format_t *format, page_t directory,
+                                     size_t vaddr, size_t length, page_t zero,
+                                     mmu_released_t *released, batch_t *batch, flush_t *flush)
+{
+    mmu_entry_t taken = 0;
+
+    while (length > 0) {
+        walk_t at;
+        bool found = walk_down(format, directory, vaddr, 0, &at);
+        size_t step = walk_step(format, found ? 1 : at.level, vaddr, length);
+
+        size_t count = step >> PAGE_SHIFT;
+
+        if (found) {
+            if (is_few(&at, count))
+                release_table(format, &at, vaddr, count, zero, released, batch, flush);
+            else
+                taken |= release_table(format, &at, vaddr, count, zero, released, batch, NULL);
+            if (physical_frames[at.page >> PAGE_SHIFT].count == 0)
+                tables_unlink(directory, vaddr, &flush->chain);
+        }
+        vaddr += step;
+        length -= step;
+    }
+    if ((taken & MMU_PRESENT) != 0)
+        flush->count = FLUSH_MAX + 1;
+}
+
+static NOINLINE void release_many(page_t directory, size_t base, size_t length, page_t zero,
+                                  mmu_released_t *released)
+{
+    batch_t batch;
+    flush_t flush;
+
+    batch.count = 0;
+    flush.needed = is_current(directory);
+    flush.count = 0;
+    flush.chain = PAGE_NONE;
+    WITH_FORMAT(release_in, directory, base, length, zero, released, &batch, &flush);
+    if (batch.count > 0)
+        release_batch(&batch, released);
+    finish(directory, &flush);
+}
+
+/* Whether there is nothing in the range: no table, or an empty page of one. */
+static ALWAYS_INLINE bool is_bare_in(const paging_format_t *format, page_t directory,
+                                     size_t vaddr, size_t length)
+{
+    walk_t at;
+
+    if (!walk_down(format, directory, vaddr, 0, &at))
+        return walk_step(format, at.level, vaddr, length) == length;
+    return length == PAGE_SIZE &&
+           entry_load_border(format, (char *)at.table + at.index * format->entry_bytes) == 0;
+}
+
+void mmu_release_range(page_t directory, size_t base, size_t length, page_t zero,
+                       mmu_released_t *released)
+{
+    released->pages = 0;
+    released->objects = 0;
+    if (!WITH_FORMAT(is_bare_in, directory, base, length))
+        release_many(directory, base, length, zero, released);
 }
 
 /* ---- filling a range */

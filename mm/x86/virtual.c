@@ -130,6 +130,22 @@ static bool in_kernel_part(size_t vaddr)
 
 /* ---- making a space: the kernel's entries are copied, level by level */
 
+static void copy_entries(void *to, const void *from, unsigned first, unsigned end)
+{
+    size_t bytes = paging_format->entry_bytes;
+
+    memcpy((char *)to + first * bytes, (const char *)from + first * bytes, (end - first) * bytes);
+}
+
+static unsigned count_present(const void *entries, unsigned first, unsigned end)
+{
+    unsigned count = 0;
+
+    for (unsigned i = first; i < end; i++)
+        count += (entry_load(paging_format, entries, i) & ENTRY_PRESENT) != 0;
+    return count;
+}
+
 /*
  * Let `table`, at `level` and beginning at table_base, have the kernel's entries
  * for one part. An entry that spans more than the part gets a table of its own.
@@ -155,9 +171,14 @@ static int share_part(page_t root, page_t table, page_t kernel_table, unsigned l
         if ((theirs & ENTRY_PRESENT) == 0)
             continue;
         if (base >= part->base && base + span <= part_end) {
-            entry_store(format, our_entries, i, theirs);
+            unsigned last = i + (unsigned)((part_end - base) >> format->shift[level]);
+
+            last = last < count ? last : count;
+            copy_entries(our_entries, their_entries, i, last);
             if (table != root)
-                physical_frames[table >> PAGE_SHIFT].count++;
+                physical_frames[table >> PAGE_SHIFT].count +=
+                    (uint16_t)count_present(their_entries, i, last);
+            i = last - 1;
             continue;
         }
         ours = entry_load(format, our_entries, i);
@@ -205,14 +226,14 @@ page_t create_pagetable(void)
     return root;
 }
 
-/* Free the tables below `table` that the kernel's own does not have. */
-static void delete_below(page_t table, page_t kernel_table, unsigned level)
+/* Free the tables below `table` that the kernel's own does not have: *left in all. */
+static void delete_below(page_t table, page_t kernel_table, unsigned level, size_t *left)
 {
     const paging_format_t *format = paging_format;
 
     if (level == 0)
         return;
-    for (unsigned i = 0; i < 1u << format->index_bits[level]; i++) {
+    for (unsigned i = 0; i < 1u << format->index_bits[level] && *left > 0; i++) {
         uint64_t ours = entry_load(format, table_address(table), i);
         uint64_t theirs = kernel_table == PAGE_NONE ? 0 :
                           entry_load(format, table_address(kernel_table), i);
@@ -223,15 +244,19 @@ static void delete_below(page_t table, page_t kernel_table, unsigned level)
         if ((ours & ENTRY_PRESENT) == 0 || below == kernel_below ||
             (level == format->large_level && (ours & ENTRY_LARGE) != 0))
             continue;
-        delete_below(below, kernel_below, level - 1);
+        if (*left > 1)
+            delete_below(below, kernel_below, level - 1, left);
         table_free(below);
+        (*left)--;
     }
 }
 
 void delete_pagetable(page_t pagetable)
 {
+    size_t left = physical_frames[pagetable >> PAGE_SHIFT].count - 1u;
+
     ASSERT(pagetable != paging_state.current && pagetable != paging_state.kernel);
-    delete_below(pagetable, paging_state.kernel, paging_format->levels - 1);
+    delete_below(pagetable, paging_state.kernel, paging_format->levels - 1, &left);
     table_free(pagetable);
 }
 

@@ -84,8 +84,12 @@ typedef struct walk {
 static ALWAYS_INLINE unsigned walk_index(const paging_format_t *format, unsigned level,
                                          size_t vaddr)
 {
-    return (unsigned)((uint64_t)vaddr >> format->shift[level]) &
-           ((1u << format->index_bits[level]) - 1);
+    unsigned shift = format->shift[level];
+
+    /* Long mode's upper levels, on i386: the address has no such bits. */
+    if (shift >= sizeof(vaddr) * 8)
+        return 0;
+    return (unsigned)(vaddr >> shift) & ((1u << format->index_bits[level]) - 1);
 }
 
 /* Bytes that one entry of a level spans. */
@@ -98,10 +102,10 @@ static ALWAYS_INLINE uint64_t walk_span(const paging_format_t *format, unsigned 
 static ALWAYS_INLINE size_t walk_step(const paging_format_t *format, unsigned level,
                                       size_t vaddr, size_t length)
 {
-    uint64_t span = walk_span(format, level);
-    size_t step = (size_t)(span - (vaddr & (span - 1)));
+    size_t last = (size_t)(walk_span(format, level) - 1);
+    size_t left = last - (vaddr & last);    /* one less: all of it may not be a number */
 
-    return step < length ? step : length;
+    return left < length ? left + 1 : length;
 }
 
 static ALWAYS_INLINE uint64_t entry_load(const paging_format_t *format, const void *table,
@@ -145,6 +149,16 @@ static ALWAYS_INLINE void entry_store_new(const paging_format_t *format, void *p
     *low = (uint32_t)entry;
 }
 
+/* Take one out. */
+static ALWAYS_INLINE void entry_clear(const paging_format_t *format, void *place)
+{
+    volatile uint32_t *low = place;
+
+    *low = 0;
+    if (format->entry_bytes == 8)
+        low[1] = 0;
+}
+
 /* Between the border's form of an entry and the format's (last level only). */
 static ALWAYS_INLINE uint64_t entry_from_border(const paging_format_t *format,
                                                 mmu_entry_t entry)
@@ -160,6 +174,15 @@ static ALWAYS_INLINE uint64_t entry_from_border(const paging_format_t *format,
 static ALWAYS_INLINE mmu_entry_t entry_to_border(const paging_format_t *format, uint64_t raw)
 {
     return (mmu_entry_t)(format->no_execute != 0 ? raw & ~format->no_execute : raw);
+}
+
+/* An entry of the last level as the border has it: on i386 its lower word. */
+static ALWAYS_INLINE mmu_entry_t entry_load_border(const paging_format_t *format,
+                                                   const void *place)
+{
+    if (format->entry_bytes == 4)
+        return *(const volatile uint32_t *)place;
+    return entry_to_border(format, *(const volatile mmu_entry_t *)place);
 }
 
 /* The address of a slot: both windows count as one. */

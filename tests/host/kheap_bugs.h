@@ -209,7 +209,7 @@ static const bug_t bugs[] = {
       { "  on the way: the registry at ", " before the start of the buffer " } },
     { "write to the end of the segment", write_end_of_segment, 1,
       { "kheap_check", "kmalloc", "kmalloc", NULL },
-      { "the end of the segment, its registry is damaged" } },
+      { "or what is before it is damaged" } },
     { "wild byte: registry", wild_registry, (BYTES - 1) * sizeof(size_t),
       { "crash", "kfree or kheap_flush", "kfree", "kfree or fault" },
       { "registry", " before the start of the buffer " } },

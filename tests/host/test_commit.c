@@ -183,6 +183,31 @@ static int protect_two(mspace_t *ms)
     return mspace_protect(ms, AT(22), PAGES(2), VMA_RW);
 }
 
+/* In place; to another place; over what is there, which is two pages shorter. */
+static int remap_two(mspace_t *ms)
+{
+    return mspace_remap(ms, AT(10), PAGES(4), PAGES(6), 0, 0) != NULL ? 0 : -*host_errno();
+}
+
+static int move_two(mspace_t *ms)
+{
+    return mspace_remap(ms, AT(10), PAGES(2), PAGES(4), 0, REMAP_MAY_MOVE) != NULL
+           ? 0 : -*host_errno();
+}
+
+static int move_two_over(mspace_t *ms)
+{
+    return mspace_remap(ms, AT(10), PAGES(2), PAGES(6), AT(60), REMAP_MAY_MOVE | REMAP_FIXED)
+           != NULL ? 0 : -*host_errno();
+}
+
+/* What stays empty behind it is promised still. */
+static int leave_two(mspace_t *ms)
+{
+    return mspace_remap(ms, AT(10), PAGES(2), PAGES(2), 0, REMAP_MAY_MOVE | REMAP_DONT_UNMAP)
+           != NULL ? 0 : -*host_errno();
+}
+
 static int grow_two(mspace_t *ms)
 {
     (void)ms;
@@ -196,6 +221,10 @@ static const struct { operation_t *run; const char *name; bool pages, data; } op
     { break_two, "break", true, true },
     { protect_two, "protect", false, true },
     { grow_two, "stack growth", true, false },
+    { remap_two, "remap in place", true, true },
+    { move_two, "remap to another place", true, true },
+    { move_two_over, "remap over the heap", true, true },
+    { leave_two, "remap and leave", true, true },
 };
 
 /* What must not change when an operation is refused. */
@@ -284,7 +313,7 @@ TEST(limits_below_what_there_is)
     mspace_t *ms = space_start("2level", 1000);
 
     set_scene(ms);
-    ms->limits = (mspace_limits_t){ 0, 0, 0 };
+    ms->limits = (mspace_limits_t){ 0, 0, 0, 0 };
     for (size_t i = 0; i < ARRAY_LENGTH(operations); i++)
         expect_refusal(ms, i);
     CHECK(mspace_replace(ms, AT(10), PAGES(2), NULL, 0, 0, ANON_RO) == NULL);

@@ -398,9 +398,8 @@ TEST(gaptree_takes_follows_no_wild_link)
 /* Gaps before and behind what is freed go in turn: with the second, a leaf below the first. */
 TEST(gaptree_holds_only_with_a_sound_leaf)
 {
-    size_t end = model.base + ARENA;
-
     new_page_gaps((const size_t[]){ 1, 2, 3 });
+    size_t end = model.base + ARENA;
     kernel_heap_gap_t *gap = &page_gap(1)->gap;
     gap_node_t **link = &page_gap(2)->by_addr.child[1];
     gap_node_t *kept = *link;
@@ -409,4 +408,73 @@ TEST(gaptree_holds_only_with_a_sound_leaf)
     CHECK(!gaptree_holds(&model.tree, end, gap));
     *link = kept;
     CHECK(gaptree_holds(&model.tree, end, gap));
+}
+
+/* As a heap that merges: both hold or one does not, and what holds is taken out. */
+static bool take_both(size_t one, size_t other)
+{
+    size_t end = model.base + ARENA;
+    bool hold = gaptree_holds(&model.tree, end, model.gap[one])
+        && gaptree_holds(&model.tree, end, model.gap[other]);
+
+    if (hold) {
+        take_out(one);
+        take_out(other);
+    }
+    return hold;
+}
+
+/*
+ * The gaps that go are nodes of one trie, and the first takes the leaf of the second: then
+ * that turns to the links beside it, of which one is wild.
+ */
+static void check_next_leaf(const size_t *multiple, size_t one, size_t other, size_t damaged)
+{
+    for (size_t turn = 0; turn < 2; turn++) {
+        new_tree();
+        for (size_t i = 0; i < 5; i++)
+            insert(i, 0, 8192 + multiple[i] * KHEAP_ALIGN);
+        gap_node_t **link = &gaptree_large(model.gap[damaged])->by_length.child[1];
+        CHECK(*link == NULL);
+        if (turn == 0)
+            *link = (gap_node_t *)8;
+        CHECK_EQ(take_both(one, other), turn == 1);
+    }
+    check_tree();
+}
+
+TEST(gaptree_holds_only_with_a_sound_next_leaf)
+{
+    static const size_t below[] = { 0, 8, 12, 9, 1 };       /* 0 - 8 - 12, and 9 beside 12 */
+
+    check_next_leaf(below, 0, 1, 3);        /* the upper one first */
+    check_next_leaf(below, 1, 0, 3);        /* the lower one first */
+    check_next_leaf(below, 2, 1, 3);        /* the leaf itself first */
+    check_next_leaf(below, 2, 0, 3);
+    check_next_leaf(below, 0, 2, 3);        /* the leaf was moved up */
+}
+
+/* As above, in the addr tree: the place that was kept goes, then the gap before, then 2. */
+TEST(gaptree_holds_only_with_a_sound_next_leaf_in_the_addr_tree)
+{
+    static const size_t page[] = { 1, 8, 12, 9, 2 };        /* 1 - 8 - 12, and 9 beside 12 */
+
+    for (size_t turn = 0; turn < 2; turn++) {
+        new_tree();
+        size_t end = model.base + ARENA;
+        for (size_t i = 0; i < ARRAY_LENGTH(page); i++) {
+            page_gap(page[i])->gap.length = PAGE_SIZE;
+            gaptree_insert(&model.tree, &page_gap(page[i])->gap, false);
+        }
+        gaptree_remove(&model.tree, &page_gap(1)->gap, false);
+        CHECK(model.tree.kept.slot != NULL);
+        if (turn == 0)
+            page_gap(9)->by_addr.child[1] = (gap_node_t *)8;
+        CHECK_EQ(gaptree_holds(&model.tree, end, &page_gap(8)->gap), turn == 1);
+        CHECK_EQ(gaptree_holds(&model.tree, end, &page_gap(12)->gap), turn == 1);   /* 1's leaf */
+        CHECK(gaptree_holds(&model.tree, end, &page_gap(2)->gap));
+    }
+    gaptree_remove(&model.tree, &page_gap(8)->gap, false);
+    gaptree_remove(&model.tree, &page_gap(2)->gap, false);
+    CHECK_OK(gaptree_check(&model.tree, model.base + ARENA, &(size_t){ 0 }));
 }

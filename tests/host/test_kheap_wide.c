@@ -4,4 +4,6 @@
 #include "kheap_slab_realloc_cases.h"
 #include "kheap_slab_damage_cases.h"
 #include "kheap_damage_cases.h"
-#include "kheap_full_cases.h"
+#include "kheap_full_quarantine_cases.h"
+#include "kheap_full_damage_cases.h"
+#include "kheap_leaks_cases.h"

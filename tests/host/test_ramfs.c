@@ -1,6 +1,6 @@
 /*
  * The initial files: modules, paths, archives good and damaged. ramfs.c is compiled
- * into this file, which also stands in for /proc.
+ * into this file, which also stands in for /proc and /tmp.
  */
 #include "../../kernel/ramfs.c"
 
@@ -22,6 +22,12 @@ int proc_open(const char *path, inode_t **ino)
     memcpy(text, "text\n", 5);
     *ino = ramfs_text("/proc/test", text, 5);
     return *ino != NULL ? 0 : -ENOMEM;
+}
+
+int tmpfs_open(const char *path, inode_t **ino)
+{
+    (void)ino;
+    return strcmp(path, "/tmp") == 0 ? -EISDIR : -ENOENT;
 }
 
 /* ---- modules in the machine's memory */

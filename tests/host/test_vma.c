@@ -67,7 +67,7 @@ static const flags_case_t flags_cases[] = {
     { VMA_ANON | VMA_RW | VMA_ACCOUNTED, false, 0, 0, false, -EINVAL },
     { VMA_ANON | VMA_RW | VMA_DONT_FORK, false, 0, 0, false, -EINVAL },
 
-    /* The rules of each kind. Shared anonymous memory comes with a later issue. */
+    /* The rules of each kind. Shared anonymous memory is a file's. */
     { VMA_ANON | VMA_SHARED | VMA_RW, false, 0, 0, false, -EINVAL },
     { VMA_ANON | VMA_UNCACHED, false, 0, 0, false, -EINVAL },
     { VMA_ANON, true, 0, 0, false, -EINVAL },
@@ -116,6 +116,27 @@ TEST(vma_flags_follow_the_rules_of_kinds)
         CHECK_EQ(vma_check_flags(at->flags, at->has_file ? &some_file : NULL, at->offset,
                                  at->limit, at->kernel), at->expected);
     }
+}
+
+/* A file that is nowhere but in memory may be shared and written to. */
+TEST(vma_flags_of_memory_that_is_shared)
+{
+    static const inode_ops_t ops = { .read_page = NULL };
+    const inode_t memory = { .ops = &ops, .name = "memory", .users = 1 };
+    static const struct { int flags; off_t limit; int expected; } cases[] = {
+        { VMA_FILE | VMA_SHARED | VMA_RW, 0, VMA_FILE | VMA_SHARED | VMA_RW | CAN_RW },
+        { VMA_FILE | VMA_SHARED | VMA_READ | VMA_CAN_WRITE, 0,
+          VMA_FILE | VMA_SHARED | VMA_READ | CAN_RW },
+        { VMA_FILE | VMA_SHARED | VMA_RW, 100, -EINVAL },
+        { VMA_FILE | VMA_SHARED | VMA_READ, 100, -EINVAL },
+        { VMA_FILE | VMA_SHARED | VMA_RW | VMA_COPY_ON_WRITE, 0, -EINVAL },
+        { VMA_FILE | VMA_RW, 100,
+          VMA_FILE | VMA_RW | CAN_RW | VMA_COPY_ON_WRITE | VMA_ACCOUNTED },
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        CHECK_EQ(vma_check_flags(cases[i].flags, &memory, 0, cases[i].limit, false),
+                 cases[i].expected);
 }
 
 TEST(vma_ops_belong_to_kinds)

@@ -5,7 +5,7 @@
  */
 #include "user.h"
 
-enum { AREAS = 66000, BASE = 0x40000000, STEP = 2 * PAGE };
+enum { AREAS = 65400, BASE = 0x40000000, STEP = 2 * PAGE };
 
 static char text[1024];
 

@@ -7,7 +7,7 @@
 int main(int argc, char **argv)
 {
     const size_t length = 1024 * MIB, step = 4 * MIB;
-    int result = map_at(0, length, PROT_RW, MAP_ANON_PRIVATE, -1, 0);
+    int result = map_at(0, length, PROT_RW, MAP_ANON_PRIVATE | MAP_NORESERVE, -1, 0);
 
     (void)argc, (void)argv;
     show("1 GiB", result);

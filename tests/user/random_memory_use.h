@@ -77,9 +77,11 @@ static void read_all(void)
 /* The kernel was at this page and maybe the next two: has an area grown down to them? */
 static void saw(uint32_t page)
 {
+    uint8_t vec[1];
+
     for (uint32_t i = page; i < page + 3 && i < USED_PAGES; i++)
         if (pages[i].kind == NONE && (left_out & NO_GROWS) == 0 &&
-            note("grown", i, 0, 0, 0, call(CALL_MADVISE, address_of(i), PAGE, 0)) == 0)
+            note("grown", i, 0, 0, 0, call(CALL_MINCORE, address_of(i), PAGE, vec)) == 0)
             pages_grown(i);
 }
 

@@ -21,6 +21,8 @@ enum {
     SYS_mprotect = 125, SYS__llseek = 140, SYS_readv = 145, SYS_writev = 146,
     SYS_ugetrlimit = 191, SYS_mmap2 = 192, SYS_stat64 = 195, SYS_fstat64 = 197,
     SYS_madvise = 219, SYS_gettid = 224, SYS_tkill = 238, SYS_set_thread_area = 243,
+    SYS_creat = 8, SYS_unlink = 10, SYS_dup = 41, SYS_dup2 = 63, SYS_ftruncate = 93,
+    SYS_pread64 = 180, SYS_pwrite64 = 181, SYS_ftruncate64 = 194, SYS_unlinkat = 301,
     SYS_exit_group = 252, SYS_set_tid_address = 258, SYS_tgkill = 270, SYS_openat = 295,
     SYS_fstatat64 = 300, SYS_prlimit64 = 340, SYS_getrandom = 355, SYS_statx = 383,
 };
@@ -28,12 +30,13 @@ enum {
 enum {
     PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, PROT_RW = 3,
     MAP_SHARED = 0x01, MAP_PRIVATE = 0x02, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20,
-    MAP_POPULATE = 0x8000, MAP_FIXED_NOREPLACE = 0x100000,
+    MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000, MAP_FIXED_NOREPLACE = 0x100000,
     MAP_ANON_PRIVATE = MAP_ANONYMOUS | MAP_PRIVATE,
 };
 
 enum {
     EPERM = 1, ENOENT = 2, ESRCH = 3, EIO = 5, EBADF = 9, ENOMEM = 12, EACCES = 13, EFAULT = 14,
+    EBUSY = 16, EFBIG = 27, ENOSPC = 28,
     EEXIST = 17, ENODEV = 19, ENOTDIR = 20, EISDIR = 21, EINVAL = 22, ENOTTY = 25, ESPIPE = 29,
     EROFS = 30, ENAMETOOLONG = 36, ENOSYS = 38, EOVERFLOW = 75,
     EOPNOTSUPP = 95,
@@ -239,7 +242,7 @@ static inline const char *error_name(int error)
         [EEXIST] = "EEXIST", [ENODEV] = "ENODEV", [ENOTDIR] = "ENOTDIR", [EISDIR] = "EISDIR",
         [EINVAL] = "EINVAL", [ENOTTY] = "ENOTTY", [ESPIPE] = "ESPIPE", [EROFS] = "EROFS",
         [ENAMETOOLONG] = "ENAMETOOLONG", [ENOSYS] = "ENOSYS", [EOVERFLOW] = "EOVERFLOW",
-        [EOPNOTSUPP] = "EOPNOTSUPP",
+        [EOPNOTSUPP] = "EOPNOTSUPP", [EBUSY] = "EBUSY", [EFBIG] = "EFBIG", [ENOSPC] = "ENOSPC",
     };
     const char *name = error < (int)(sizeof names / sizeof names[0]) ? names[error] : NULL;
 
@@ -279,10 +282,11 @@ static bool is_writable(void *address)
     return call(SYS_getrandom, address, 1, 0) == 1;
 }
 
+/* More than the machine has, if need be: without a reserve. */
 __attribute__((unused))
 static char *map_pages(size_t pages, int rights)
 {
-    int result = map_at(0, pages * PAGE, rights, MAP_ANON_PRIVATE, -1, 0);
+    int result = map_at(0, pages * PAGE, rights, MAP_ANON_PRIVATE | MAP_NORESERVE, -1, 0);
 
     if (is_error(result)) {
         show("mmap", result);
