@@ -9,7 +9,7 @@
 
 enum {
     CALL_MSYNC = 144, CALL_MLOCK = 150, CALL_MUNLOCK = 151, CALL_MLOCKALL = 152,
-    CALL_MUNLOCKALL = 153, CALL_MREMAP = 163, CALL_MINCORE = 218, CALL_MADVISE = 219,
+    CALL_MREMAP = 163, CALL_MINCORE = 218, CALL_MADVISE = 219,
     CALL_MLOCK2 = 376,
 
     GROWSDOWN = 0x100, LOCKED = 0x2000, NORESERVE = 0x4000, NONBLOCK = 0x10000,
@@ -120,28 +120,26 @@ static void do_mmap(void)
     uint32_t page = any_page(count), length = any_length(count);
     uint32_t flags, place = below(8);
     page_t made = any_mapping(&flags, count);
-    int result;
+    int at, result;
 
     if (place >= 3)
         flags |= MAP_FIXED;
     else if (place == 2)
         flags |= MAP_FIXED_NOREPLACE;
-    result = offset_of(map_at(address_of(page), length, made.rights, (int)flags,
-                              file_of(made.kind), made.index));
-    note("mmap", page, length, made.rights | (uint32_t)made.kind << 4 | (uint32_t)made.index << 8,
-         flags, result);
+    if ((flags & LOCKED) != 0)
+        lock_more(count);
+    else
+        maybe_lock_more(count);
+    at = map_at(address_of(page), length, made.rights, (int)flags, file_of(made.kind), made.index);
+    result = note("mmap", page, length,
+                  made.rights | (uint32_t)made.kind << 4 | (uint32_t)made.index << 8, flags,
+                  offset_of(at));
     if (is_error(result))
         return;
-    if ((uint32_t)result == page * PAGE) {
+    if ((uint32_t)result == page * PAGE)
         pages_put(page, count, made);
-        return;
-    }
-    /* Elsewhere: gone again, once more with the same choice. */
-    result = map_at(address_of(page), length, made.rights, (int)flags, file_of(made.kind),
-                    made.index);
-    note("elsewhere", 0, 0, 0, 0, offset_of(result));
-    call(SYS_munmap, result, length);
-    call(SYS_munmap, result, length);
+    else
+        note("elsewhere: munmap", 0, 0, 0, 0, call(SYS_munmap, at, length));
 }
 
 static void do_bad_mmap(void)
@@ -396,6 +394,7 @@ static void do_lock(void)
         count = USED_PAGES - page;
         length = LAST_PAGE - at;
     }
+    lock_more(which > 3 ? 0 : count);
     switch (which) {
     case 0:
         result = call(CALL_MLOCK, at, length);
@@ -414,16 +413,21 @@ static void do_lock(void)
     pages_cut(page, count);
 }
 
+/* What would be too much is unmapped before. */
 static void do_lock_all(void)
 {
     uint32_t flags = below(10);
 
+    unmap(0, 1000, 1000 * PAGE);
+    unmap(1064, ARENA_PAGES - 1064, (ARENA_PAGES - 1064) * PAGE);
+    lock_more(64);
     note("mlockall", flags, 0, 0, 0, call(CALL_MLOCKALL, flags));
+    locks_future = flags < 8 && (flags & 2) != 0;
 }
 
 static void do_unlock_all(void)
 {
-    note("munlockall", 0, 0, 0, 0, call(CALL_MUNLOCKALL));
+    note("munlockall", 0, 0, 0, 0, unlock_all());
 }
 
 /* ---- mincore, msync: what they answer, not what is in core */

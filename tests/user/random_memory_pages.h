@@ -154,10 +154,41 @@ static bool may_write(const page_t *at)
     return at->kind != NONE && (at->rights & PROT_WRITE) != 0 && has_content(at);
 }
 
+/* ---- locks: how many pages may have them, and whether new ones get them */
+
+enum { LOCKED_MOST = 1200, CALL_MUNLOCKALL = 153 };     /* the limit is 2048, the program's too */
+
+static uint32_t locked;
+static bool locks_future;
+
+static int unlock_all(void)
+{
+    locked = 0;
+    locks_future = false;
+    return call(CALL_MUNLOCKALL);
+}
+
+/* Before so many more may be locked. */
+static void lock_more(uint32_t count)
+{
+    if (locked + count > LOCKED_MOST)
+        unlock_all();
+    locked += count;
+}
+
+/* The same, if they are not locked by themselves. */
+static void maybe_lock_more(uint32_t count)
+{
+    if (locked > 0 || locks_future)
+        lock_more(count);
+}
+
 /* An area above has grown down to this page. */
 static void pages_grown(uint32_t page)
 {
     uint32_t above = page;
+
+    maybe_lock_more(256);
 
     while (above < USED_PAGES && pages[above].kind == NONE)
         above++;

@@ -52,6 +52,7 @@ static void remap(const remap_t *move)
     uint32_t length = move->count * PAGE, new_length = move->new_count * PAGE;
     int place, result;
 
+    maybe_lock_more(move->new_count);
     if ((move->flags & DONTUNMAP) == 0) {
         length -= once_in(16) ? below(PAGE) : 0;
         new_length -= once_in(16) ? below(PAGE) : 0;
@@ -174,6 +175,7 @@ static void do_mremap_twice(void)
     if (first.kind != SHARED_ANON && first.kind != TMP_SHARED && first.kind != FILE_READ &&
         !is_free(move.to, move.new_count))
         return;                 /* refused when there is room already */
+    maybe_lock_more(move.new_count);
     result = offset_of(call(CALL_MREMAP, address_of(page), 0, move.new_count * PAGE, move.flags,
                             address_of(move.to)));
     note("mremap twice", page, move.new_count, move.to, 0, result);

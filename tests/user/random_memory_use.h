@@ -158,6 +158,8 @@ static void do_break(void)
 
     bool bad = once_in(16);
 
+    maybe_lock_more(64);
+
     if (bad)
         wanted = once_in(2) ? below(PAGE) : LAST_PAGE + below(PAGE);
     break_now = (uint32_t)call(SYS_brk, wanted);
