@@ -297,7 +297,6 @@ static inline fault_reason_t look_up(mspace_t *mspace, size_t vaddr, bool write,
 
     if (UNLIKELY(found == NULL || vaddr - vma_base(found) >= found->length)) {
         vma_t *above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
-
         fault_reason_t grown = grow_stack(mspace, vaddr, above, vma);
 
         /* It grows, as Linux's areas do, even for what it does not allow then. */

@@ -1,4 +1,4 @@
-// args: -n 4000 1 2 3 4 5 6 7 8 9 10
+// args: -n 10000 1 2 3 4 5 6 7 8 9 10
 // grove-run: --memory 512M --file tests/user/data.txt:data.txt
 /*
  * Random calls and accesses to memory, and a running sum of what they answered, of the
