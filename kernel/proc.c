@@ -11,6 +11,7 @@
 #include <kernel/proc.h>
 #include <kernel/ramfs.h>
 #include <kernel/string.h>
+#include <kernel/virtual.h>
 
 void proc_add(void *context, const char *bytes, size_t length)
 {
@@ -104,6 +105,10 @@ static void write_vmstat(proc_text_t *text)
     proc_print(text, "nr_file_pages %zu\n", info->owner[OWNER_CACHE]);
     proc_print(text, "nr_page_table_pages %zu\n", info->owner[OWNER_PAGE_TABLE]);
     proc_print(text, "pgfault %llu\n", (unsigned long long)(kMMU.soft_faults + kMMU.hard_faults));
+    proc_print(text, "nr_tlb_local_flush_all %llu\n",
+               (unsigned long long)virtual_events.cr3_loads);
+    proc_print(text, "nr_tlb_local_flush_one %llu\n",
+               (unsigned long long)virtual_events.invlpgs);
 }
 
 static void write_overcommit_memory(proc_text_t *text)

@@ -91,7 +91,7 @@ static void tell_context(size_t at, int pid)
     say("trap %d error %d\n", word(at + 48), word(at + 52));
     inside("eip", word(at + 56), (uint32_t)after_call);
     inside("cs", word(at + 60), cs_before);
-    say("eflags %08x\n", word(at + 64) & ~0x10000u);
+    say("eflags %08x\n", word(at + 64) & ~0x108d5u);
     inside("esp again", word(at + 68), known[3]);
     inside("ss", word(at + 72), ss_before);
     inside("fpstate: 64-aligned behind its 112 bytes", (word(at + 76) + 112) & 63, 0);
