@@ -384,7 +384,8 @@ static void do_lock(void)
     at = address_of(page) + into;
     length = count * PAGE - into;
     if (once_in(16))
-        length -= below(PAGE);
+        length -= below(length);
+    count = (into + length + PAGE - 1) / PAGE;
     if (count == 1 && once_in(16)) {
         count = 0;
         length = 0;
