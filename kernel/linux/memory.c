@@ -354,21 +354,28 @@ static size_t protectable(mspace_t *mspace, size_t address, size_t length, uint3
 static_assert(VMA_CAPABILITIES == VMA_RIGHTS * (VMA_CAN_READ / VMA_READ),
               "capabilities are the rights' bits, shifted");
 
-/* Linux changes what lies before the first page that it refuses. */
-static int32_t protect(size_t address, size_t length, uint32_t rights)
+/* All of a range. What is locked and becomes writable is present from then on. */
+static int protect_whole(size_t address, size_t length, uint32_t rights)
 {
     mspace_t *mspace = task_current->mspace;
     int err = mspace_protect(mspace, address, length, (int)rights);
-    int32_t refused;
 
-    /* What is locked and becomes writable is present from now on. */
     if (UNLIKELY(mspace->locked != 0) && err == 0 && (rights & PROT_WRITE) != 0)
         linux_populate(address, length, true);
+    return err;
+}
+
+/* Linux changes what lies before the first page that it refuses. */
+static int32_t protect(size_t address, size_t length, uint32_t rights)
+{
+    int err = protect_whole(address, length, rights);
+    int32_t refused;
+
     if (err != -ENOENT && err != -EPERM)
         return err;
-    length = protectable(mspace, address, length, rights, &refused);
+    length = protectable(task_current->mspace, address, length, rights, &refused);
     if (length > 0)
-        err = mspace_protect(mspace, address, length, (int)rights);
+        err = protect_whole(address, length, rights);
     return length > 0 && err == -ENOMEM ? err : refused;
 }
 
