@@ -228,7 +228,8 @@ static int32_t map(const request_t *request, int32_t flags)
         mspace_lock_future(mspace, locks);
     if (place == NULL)
         return map_error(no_replace);
-    if (is_populated(request->flags))
+    /* Where pages are to be locked on access, Linux leaves that to come even so. */
+    if (is_populated(request->flags) && (locks & VMA_LOCK_ON_FAULT) == 0)
         populate((size_t)place, request);
     else if (UNLIKELY(locks != 0) || (request->flags & MAP_LOCKED) != 0)
         linux_populate((size_t)place, request->length, true);

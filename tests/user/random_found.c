@@ -4,7 +4,10 @@
  */
 #include "user.h"
 
-enum { MAP_GROWSDOWN = 0x100, CALL_MLOCK = 150 };
+enum {
+    MAP_GROWSDOWN = 0x100, CALL_MLOCK = 150, CALL_MLOCKALL = 152, CALL_MUNLOCKALL = 153,
+    MCL_FUTURE = 2, MCL_ONFAULT = 4,
+};
 
 #define PLACE 0x50000000u
 
@@ -24,19 +27,46 @@ static void taken(void)
     call(SYS_munmap, PLACE, PAGE);
 }
 
-/* A locked copy that becomes writable is its own page from then on, up to the hole too. */
-static void locked_copy(void)
+static int new_file(void)
 {
     int file = call(SYS_open, path, 0102, 0600);
 
     call(10, path);     /* unlink */
     call(SYS_write, file, "old", 4);
-    map_at(PLACE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0);
-    show("mlock", call(CALL_MLOCK, PLACE, PAGE));
-    show("mprotect to a hole", call(SYS_mprotect, PLACE, 2 * PAGE, PROT_RW));
+    return file;
+}
+
+/* Says what a private page has: it is a copy if the file's new bytes are not in it. */
+static void say_copy(int file)
+{
     call(SYS_lseek, file, 0, 0);
     call(SYS_write, file, "new", 4);
     say("the copy says: %s\n", (const char *)PLACE);
+    call(SYS_munmap, PLACE, PAGE);
+    call(SYS_close, file);
+}
+
+/* A locked copy that becomes writable is its own page from then on, up to the hole too. */
+static void locked_copy(void)
+{
+    int file = new_file();
+
+    map_at(PLACE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0);
+    show("mlock", call(CALL_MLOCK, PLACE, PAGE));
+    show("mprotect to a hole", call(SYS_mprotect, PLACE, 2 * PAGE, PROT_RW));
+    say_copy(file);
+}
+
+/* What is locked on access is not there before, MAP_POPULATE or not. */
+static void populated_copy(int locks)
+{
+    int file = new_file();
+
+    if (locks != 0)
+        show("mlockall", call(CALL_MLOCKALL, locks));
+    map_at(PLACE, PAGE, PROT_RW, MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, file, 0);
+    say_copy(file);
+    call(CALL_MUNLOCKALL);
 }
 
 int main(int argc, char **argv)
@@ -44,5 +74,8 @@ int main(int argc, char **argv)
     (void)argc, (void)argv;
     taken();
     locked_copy();
+    populated_copy(0);
+    populated_copy(MCL_FUTURE);
+    populated_copy(MCL_FUTURE | MCL_ONFAULT);
     return 0;
 }
