@@ -16,7 +16,7 @@
  * - places that the kernel chooses: what was put outside the arena is brought back;
  * - where areas end that could have been merged: mremap stays inside what one call made
  *   and none has cut, or goes to pages of other rights (and grows then: since 6.17 Linux
- *   can move several areas);
+ *   can move several areas); nothing is locked when a part moves and stays mapped;
  * - mremap with a fixed place that fails after that was unmapped (before 6.17), and with a
  *   length beyond the user's memory (the error changed);
  * - ranges that wrap, or that end behind the user's memory with holes passed over: a

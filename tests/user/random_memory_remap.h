@@ -96,8 +96,12 @@ static void do_mremap(void)
     if (move.flags != 0 && once_in(2))
         move.flags |= FIXED;
     if (move.flags != 0 && move.count == move.new_count && once_in(4) &&
-        (left_out & NO_DONTUNMAP) == 0)
+        (left_out & NO_DONTUNMAP) == 0) {
+        /* What stays loses its lock, and so does the rest of its area, however long. */
         move.flags |= DONTUNMAP;
+        if (locked > 0 || locks_future)
+            note("munlockall", 0, 0, 0, 0, unlock_all());
+    }
     move.to = any_page(move.new_count);
     if (move.page + move.new_count < USED_PAGES)
         remap(&move);
