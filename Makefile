@@ -43,8 +43,11 @@ USER       := $(patsubst %.c,$(B)/user/%,$(notdir $(wildcard tests/user/*.c test
 PRELOAD_SRC := $(wildcard tests/preload/*.c mm/kheap*.c mm/gaptree*.c) \
                tests/host/reserved_segment.c kernel/lib/printk.c
 PRELOAD_USERS := $(patsubst tests/preload/programs/%.c,%,$(wildcard tests/preload/programs/*.c))
-FUZZERS    := $(B)/fuzz/heap $(B)/fuzz/debug $(B)/fuzz/voids
-FUZZ_SRC   := $(wildcard tests/fuzz/*.c mm/kheap*.c mm/gaptree*.c) tests/host/fake_segment.c \
+FUZZERS    := $(B)/fuzz/heap $(B)/fuzz/debug $(B)/fuzz/voids $(B)/fuzz/space
+FUZZ_SPACE := tests/fuzz/space.c $(filter-out tests/%.c tests/host/test_main.c,$(HOST_SRC)) \
+              $(filter-out tests/host/test_%,$(wildcard tests/host/*.c))
+FUZZ_SRC   := $(filter-out $(FUZZ_SPACE),$(wildcard tests/fuzz/*.c)) \
+              $(wildcard mm/kheap*.c mm/gaptree*.c) tests/host/fake_segment.c \
               kernel/lib/printk.c
 TOUR       := $(B)/user/tour $(B)/user/wild
 
@@ -127,14 +130,14 @@ bench-heap: deps
 mutants: deps
 	@tools/mutants $(T)
 
-## the long campaign, hours: SOAK='--seed N --rounds N --divide N host kernel user'
+## the long campaign, hours: SOAK='--seed N --rounds N --divide N host kernel user memory'
 soak: deps
 	@$(SUBMAKE) tests
 	@tools/soak $(SOAK)
 
-## libFuzzer's calls to the heap, beside a model of it: FUZZ='seconds'
+## libFuzzer's calls to the heap and to spaces beside models, fresh programs beside Linux: FUZZ='seconds'
 fuzz: deps
-	@$(SUBMAKE) fuzzers
+	@$(SUBMAKE) fuzzers $(B)/grove.elf $(B)/user/random_memory
 	@tools/fuzz $(FUZZ)
 
 fuzzers: $(FUZZERS)
@@ -287,27 +290,30 @@ endef
 $(eval $(call preload,$(B)/libgrove-malloc.so,$(B)/preload64,-m64))
 $(eval $(call preload,$(B)/libgrove-malloc32.so,$(B)/preload32,-m32 -D_FILE_OFFSET_BITS=64))
 
-# --- The heap's fuzzers, by clang. The model is not what new inputs are to reach, and words are
-# not compared with inputs: there are none to be guessed.
+# --- The fuzzers, by clang. A model is not what new inputs are to reach, and words are not
+# compared with inputs: there are none to be guessed.
 FUZZ_FLAGS := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all \
               $(filter-out -DDEBUG,$(HOST_FLAGS))
 FUZZ_REACH := -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp
 
-define fuzzer  # BINARY DIRECTORY FLAGS
+define fuzzer  # BINARY DIRECTORY FLAGS SOURCES TARGET
 $(call flags_file,$2/flags,$(CLANG) $(FUZZ_FLAGS) $(FUZZ_REACH) $3)
-$(call flags_file,$2/objects,$(FUZZ_SRC))
+$(call flags_file,$2/objects,$4)
 
 $2/%.c.o: %.c $2/flags Makefile
 	@mkdir -p $$(@D)
 	$$(call say,CLANG)$$(CLANG) $(FUZZ_FLAGS) $3 $$(DEPEND) -c $$< -o $$@ \
-	    $$(if $$(filter mm/% tests/fuzz/heap.c,$$<),$(FUZZ_REACH))
+	    $$(if $$(filter mm/% $5,$$<),$(FUZZ_REACH))
 
-$1: $(FUZZ_SRC:%=$2/%.o) $2/objects
+$1: $(4:%=$2/%.o) $2/objects
 	$$(call say,LD)$$(CLANG) -fsanitize=fuzzer,address,undefined $$(filter %.o,$$^) -o $$@
-DEPENDENCIES += $(FUZZ_SRC:%=$2/%.o.d)
+DEPENDENCIES += $(4:%=$2/%.o.d)
 endef
-$(eval $(call fuzzer,$(B)/fuzz/heap,$(B)/fuzz/heap.build,))
-$(eval $(call fuzzer,$(B)/fuzz/debug,$(B)/fuzz/debug.build,-DDEBUG))
-$(eval $(call fuzzer,$(B)/fuzz/voids,$(B)/fuzz/voids.build,-DKHEAP_NO_VOID=0))
+$(eval $(call fuzzer,$(B)/fuzz/heap,$(B)/fuzz/heap.build,,$(FUZZ_SRC),tests/fuzz/heap.c))
+$(eval $(call fuzzer,$(B)/fuzz/debug,$(B)/fuzz/debug.build,-DDEBUG,$(FUZZ_SRC),tests/fuzz/heap.c))
+$(eval $(call fuzzer,$(B)/fuzz/voids,$(B)/fuzz/voids.build,-DKHEAP_NO_VOID=0,$(FUZZ_SRC), \
+    tests/fuzz/heap.c))
+$(eval $(call fuzzer,$(B)/fuzz/space,$(B)/fuzz/space.build,-DDEBUG $(BIAS),$(FUZZ_SPACE), \
+    tests/fuzz/space.c))
 
 -include $(KERNEL_OBJ:%=%.d) $(USER:%=%.d) $(DEPENDENCIES)

@@ -327,7 +327,7 @@ static ALWAYS_INLINE bool allows(const vma_t *vma, unsigned code)
 }
 
 /* An access that is not in the recent area. => FAULT_RESOLVED: it is in the recent one now */
-static NOINLINE fault_reason_t search(mspace_t *mspace, size_t vaddr, unsigned code)
+static NOINLINE fault_reason_t search(mspace_t *mspace, size_t vaddr)
 {
     vma_t *above = vma_of(mspace->tree.recent);
 
@@ -340,8 +340,7 @@ static NOINLINE fault_reason_t search(mspace_t *mspace, size_t vaddr, unsigned c
         }
         above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
     }
-    if (above != NULL && !allows(above, code))
-        return FAULT_NO_AREA;
+    /* It grows, as Linux's areas do, even for an access that it does not allow then. */
     return grow_stack(mspace, vaddr, above);
 }
 
@@ -352,7 +351,7 @@ static ALWAYS_INLINE fault_reason_t look_up(mspace_t *mspace, size_t vaddr, unsi
     vma_t *found = vma_of(mspace->tree.recent);
 
     if (UNLIKELY(!is_in(found, vaddr))) {
-        fault_reason_t reason = search(mspace, vaddr, code);
+        fault_reason_t reason = search(mspace, vaddr);
 
         if (reason != FAULT_RESOLVED)
             return reason;

@@ -228,11 +228,24 @@ static int32_t map(const request_t *request, int32_t flags)
         mspace_lock_future(mspace, locks);
     if (place == NULL)
         return map_error(no_replace);
-    if (is_populated(request->flags))
+    /* Where pages are to be locked on access, Linux leaves that to come even so. */
+    if (is_populated(request->flags) && (locks & VMA_LOCK_ON_FAULT) == 0)
         populate((size_t)place, request);
     else if (UNLIKELY(locks != 0) || (request->flags & MAP_LOCKED) != 0)
         linux_populate((size_t)place, request->length, true);
     return (int32_t)(size_t)place;
+}
+
+/* MAP_FIXED_NOREPLACE over an area is refused as such, whatever else would be wrong. */
+static bool is_taken(const request_t *request)
+{
+    mspace_t *mspace = task_current->mspace;
+    const vma_t *area;
+
+    splock_lock(&mspace->lock);
+    area = vma_at_or_above(&mspace->tree, request->address);
+    splock_unlock(&mspace->lock);
+    return area != NULL && vma_base(area) < request->address + request->length;
 }
 
 /* Shared memory of its own: a file that lives as long as it is mapped. */
@@ -268,8 +281,8 @@ static int32_t check_and_map(request_t *request)
     if (anonymous)
         request->page = 0;
     flags = anonymous ? check_anonymous(request) : check_file(request);
-    if (flags < 0)
-        return flags;
+    if (UNLIKELY(flags < 0))
+        return (request->flags & MAP_FIXED_NOREPLACE) != 0 && is_taken(request) ? -EEXIST : flags;
     return request->is_zeroes ? map_shared_zeroes(request, flags) : map(request, flags);
 }
 
@@ -356,21 +369,28 @@ static size_t protectable(mspace_t *mspace, size_t address, size_t length, uint3
 static_assert(VMA_CAPABILITIES == VMA_RIGHTS * (VMA_CAN_READ / VMA_READ),
               "capabilities are the rights' bits, shifted");
 
-/* Linux changes what lies before the first page that it refuses. */
-static int32_t protect(size_t address, size_t length, uint32_t rights)
+/* All of a range. What is locked and becomes writable is present from then on. */
+static int protect_whole(size_t address, size_t length, uint32_t rights)
 {
     mspace_t *mspace = task_current->mspace;
     int err = mspace_protect(mspace, address, length, (int)rights);
-    int32_t refused;
 
-    /* What is locked and becomes writable is present from now on. */
     if (UNLIKELY(mspace->locked != 0) && err == 0 && (rights & PROT_WRITE) != 0)
         linux_populate(address, length, true);
+    return err;
+}
+
+/* Linux changes what lies before the first page that it refuses. */
+static int32_t protect(size_t address, size_t length, uint32_t rights)
+{
+    int err = protect_whole(address, length, rights);
+    int32_t refused;
+
     if (err != -ENOENT && err != -EPERM)
         return err;
-    length = protectable(mspace, address, length, rights, &refused);
+    length = protectable(task_current->mspace, address, length, rights, &refused);
     if (length > 0)
-        err = mspace_protect(mspace, address, length, (int)rights);
+        err = protect_whole(address, length, rights);
     return length > 0 && err == -ENOMEM ? err : refused;
 }
 

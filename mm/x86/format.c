@@ -3,6 +3,6 @@
  */
 #include "walk.h"
 
-const paging_format_t format_2level = walk_2level;
-const paging_format_t format_pae = walk_pae;
-const paging_format_t format_long = walk_long;
+const paging_format_t format_2level = FORMAT_2LEVEL;
+const paging_format_t format_pae = FORMAT_PAE;
+const paging_format_t format_long = FORMAT_LONG;

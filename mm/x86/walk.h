@@ -29,44 +29,47 @@ typedef struct paging_state {
 extern paging_state_t paging_state;
 
 /* The three formats (Intel SDM 3A 4.3, 4.4, 4.5). */
-static const paging_format_t walk_2level = {
-    .name = "2level",
-    .levels = 2,
-    .entry_bytes = 4,
-    .shift = { 12, 22 },
-    .index_bits = { 10, 10 },
-    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER },
-    .large_level = 1,
-    .frame_mask = 0xfffff000,
-};
+#define FORMAT_2LEVEL { \
+    .name = "2level", \
+    .levels = 2, \
+    .entry_bytes = 4, \
+    .shift = { 12, 22 }, \
+    .index_bits = { 10, 10 }, \
+    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER }, \
+    .large_level = 1, \
+    .frame_mask = 0xfffff000, \
+}
+static const paging_format_t walk_2level = FORMAT_2LEVEL;
 
-static const paging_format_t walk_pae = {
-    .name = "pae",
-    .levels = 3,
-    .entry_bytes = 8,
-    .shift = { 12, 21, 30 },
-    .index_bits = { 9, 9, 2 },
-    /* W and U are reserved in the four top entries (SDM 3A 4.4.1). */
-    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER, ENTRY_PRESENT },
-    .large_level = 1,
-    .frame_mask = 0x000ffffffffff000,
-    .no_execute = 1ull << 63,
-    .eager_top = true,
-};
+#define FORMAT_PAE { \
+    .name = "pae", \
+    .levels = 3, \
+    .entry_bytes = 8, \
+    .shift = { 12, 21, 30 }, \
+    .index_bits = { 9, 9, 2 }, \
+    /* W and U are reserved in the four top entries (SDM 3A 4.4.1). */ \
+    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER, ENTRY_PRESENT }, \
+    .large_level = 1, \
+    .frame_mask = 0x000ffffffffff000, \
+    .no_execute = 1ull << 63, \
+    .eager_top = true, \
+}
+static const paging_format_t walk_pae = FORMAT_PAE;
 
-static const paging_format_t walk_long = {
-    .name = "long",
-    .levels = 4,
-    .entry_bytes = 8,
-    .shift = { 12, 21, 30, 39 },
-    .index_bits = { 9, 9, 9, 9 },
-    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER,
-                    ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER,
-                    ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER },
-    .large_level = 1,
-    .frame_mask = 0x000ffffffffff000,
-    .no_execute = 1ull << 63,
-};
+#define FORMAT_LONG { \
+    .name = "long", \
+    .levels = 4, \
+    .entry_bytes = 8, \
+    .shift = { 12, 21, 30, 39 }, \
+    .index_bits = { 9, 9, 9, 9 }, \
+    .table_bits = { 0, ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER, \
+                    ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER, \
+                    ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER }, \
+    .large_level = 1, \
+    .frame_mask = 0x000ffffffffff000, \
+    .no_execute = 1ull << 63, \
+}
+static const paging_format_t walk_long = FORMAT_LONG;
 
 /* Call a function with the format in use as a constant. */
 #define WITH_FORMAT(call, ...) \

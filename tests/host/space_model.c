@@ -150,8 +150,8 @@ static void put_pages(model_t *model, size_t page, size_t count, const mapping_t
 
 /* ---- accesses */
 
-/* Whether a stack above grows down to this page; then it does. */
-static bool grow_stack(model_t *model, size_t page, int needed)
+/* Whether a stack above grows down to this page, for any access; then it does. */
+static bool grow_stack(model_t *model, size_t page)
 {
     size_t gap = STACK_GUARD_GAP / PAGE_SIZE;
     size_t above = page;
@@ -169,8 +169,7 @@ static bool grow_stack(model_t *model, size_t page, int needed)
     for (end = above + 1; end < model->pages &&
                           model_continues(&model->page[end - 1], &model->page[end]); end++)
         ;
-    if (!stack->grows || stack->dead || end - page > model->stack_limit ||
-        (stack->rights & needed) == 0)
+    if (!stack->grows || stack->dead || end - page > model->stack_limit)
         return false;
     if (below > 0 && model->page[below - 1].rights != 0 && !model->page[below - 1].grows &&
         page - below < gap)
@@ -193,7 +192,7 @@ static bool touch(model_t *model, size_t page, int needed)
 {
     model_page_t *at = &model->page[page];
 
-    if (!at->mapped && !grow_stack(model, page, needed))
+    if (!at->mapped && !grow_stack(model, page))
         return false;
     if (at->dead || (at->rights & needed) == 0)
         return false;

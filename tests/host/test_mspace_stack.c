@@ -58,8 +58,9 @@ TEST(fault_stack_grows_to_its_limit)
         CHECK_EQ(space_fault.reason, FAULT_STACK_LIMIT);
         CHECK_EQ(space_fault.stack_base, AT(300));
         if (mmu_can_forbid_execution()) {
-            CHECK(!space_execute(AT(310)));             /* it would not be allowed */
-            CHECK_EQ(space_fault.reason, FAULT_NO_AREA);
+            CHECK(!space_execute(AT(310)));             /* not allowed, but it grows */
+            CHECK_EQ(space_fault.reason, FAULT_NO_RIGHT);
+            CHECK_AREA(ms, AT(310), PAGES(90));
         }
         CHECK(space_write(AT(300), 1));
         CHECK_AREA(ms, AT(300), PAGES(100));
@@ -102,11 +103,12 @@ TEST(fault_stack_respects_its_neighbours)
     CHECK(space_write(AT(600), 1));
     CHECK_AREA(ms, AT(501), PAGES(499));
     CHECK_OK(mspace_check(ms));
-    /* A dead stack does not grow, nor a read-only one by a write. */
+    /* A read-only one grows by a write that is refused; a dead one does not. */
     CHECK_EQ(mspace_protect(ms, AT(501), PAGES(499), VMA_READ), 0);
     CHECK_EQ(mspace_unmap(ms, AT(501), PAGES(400)), 0);
     CHECK(!space_write(AT(890), 1));
-    CHECK_EQ(space_fault.reason, FAULT_NO_AREA);
+    CHECK_EQ(space_fault.reason, FAULT_NO_RIGHT);
+    CHECK_AREA(ms, AT(890), PAGES(110));
     CHECK_EQ(space_byte(AT(890)), 0);
     CHECK_EQ(mspace_kill(ms, AT(880), PAGES(120)), 0);
     CHECK(!space_read(AT(870), &(uint8_t){ 0 }));

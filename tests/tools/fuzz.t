@@ -1,3 +1,4 @@
 #!/bin/bash
-# The heap against its model: the committed inputs, then a minute of new ones.
+# The heap and address spaces against their models: the committed inputs, then new ones, for a
+# minute and for ten seconds.
 exec tools/fuzz --check 60

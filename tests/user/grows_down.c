@@ -35,6 +35,7 @@ static void grow(void)
          call(SYS_mprotect, PLACE + 1001 * PAGE, PAGE, PROT_READ | PROT_GROWSDOWN));
     show("touch 990, read-only", touch(990));
     show("touch 989, read-only", touch(989));
+    show("it has grown all the same", call(SYS_mprotect, PLACE + 989 * PAGE, PAGE, PROT_READ));
     show("unmap it all", call(SYS_munmap, PLACE + 980 * PAGE, 40 * PAGE));
     show("touch 989, gone", touch(989));
 }
