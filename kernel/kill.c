@@ -164,13 +164,12 @@ static void explain_entry(size_t address, char *text, size_t size)
         format_text(text, size, "; the address is in the kernel's part");
         return;
     }
-    mmu_find(directory, address, &place);
+    mmu_entry_t entry = mmu_find(directory, address, &place);
+
     if (place.entry == NULL) {
         format_text(text, size, " -> no table covers the address");
         return;
     }
-    mmu_entry_t entry = mmu_get(&place);
-
     if ((entry & MMU_PRESENT) != 0)
         format_text(text, size, " -> entry %08zx: present, %s%s", entry,
                     (entry & MMU_WRITE) != 0 ? "writable" : "read-only",
@@ -245,15 +244,12 @@ void task_check_memory(const trap_frame_t *frame)
 
 /* --- Handlers */
 
-
-/* When memory runs out, others may have to go before the current program does. */
-static fault_reason_t resolve(fault_t *fault)
+/* When memory ran out, others may have to go before the current program does. */
+static fault_reason_t try_again(fault_t *fault)
 {
-    fault_reason_t reason = fault_handle(task_current->mspace, fault);
-
-    while (UNLIKELY(reason == FAULT_NO_MEMORY) && oom_make_room())
-        reason = fault_handle(task_current->mspace, fault);
-    return reason;
+    while (UNLIKELY(fault->reason == FAULT_NO_MEMORY) && oom_make_room())
+        fault_handle(task_current->mspace, fault);
+    return fault->reason;
 }
 
 /* A fault in a copy between the kernel and the program. */
@@ -264,7 +260,8 @@ static bool copy_fault(fault_t *fault)
     if (mspace == NULL || fault->address < USER_BASE || fault->address >= USER_END
         || splock_held(&mspace->lock))
         return false;
-    fault_reason_t reason = resolve(fault);
+    fault_handle(mspace, fault);
+    fault_reason_t reason = try_again(fault);
 
     if (reason == FAULT_NO_MEMORY)
         task_current->out_of_memory = true;
@@ -290,21 +287,32 @@ static NOINLINE void send_fault(trap_frame_t *frame, fault_t *fault)
     signal_trap(signal, &info, frame, fault);
 }
 
+static NOINLINE bool kernel_page_fault(const trap_frame_t *frame, size_t address)
+{
+    fault_t fault = { .address = address, .code = frame->error };
+
+    return linear_space_depth() == 0 && trap_is_in_copy(frame) && copy_fault(&fault);
+}
+
+static NOINLINE bool hard_page_fault(trap_frame_t *frame, size_t address, fault_reason_t reason)
+{
+    fault_t fault = { .address = address, .code = frame->error, .reason = reason };
+
+    fault_describe(task_current->mspace, &fault);
+    if (try_again(&fault) != FAULT_RESOLVED)
+        send_fault(frame, &fault);
+    return true;
+}
+
 static bool page_fault(trap_frame_t *frame)
 {
-    fault_t fault;
+    size_t address = cpu_cr2();
+    fault_reason_t reason;
 
-    fault.address = cpu_cr2();
-    fault.code = frame->error;
-    if (!trap_from_user(frame))
-        return linear_space_depth() == 0 && trap_is_in_copy(frame) && copy_fault(&fault);
-    fault_reason_t reason = resolve(&fault);
-
-    if (UNLIKELY(reason != FAULT_RESOLVED)) {
-        fault.reason = reason;
-        send_fault(frame, &fault);
-    }
-    return true;
+    if (UNLIKELY(!trap_from_user(frame)))
+        return kernel_page_fault(frame, address);
+    reason = fault_resolve(task_current->mspace, address, frame->error);
+    return LIKELY(reason == FAULT_RESOLVED) || hard_page_fault(frame, address, reason);
 }
 
 /* => si_code; 0: there is nothing to tell */

@@ -94,14 +94,13 @@ static inline int fill_whole(const vma_t *vma, off_t offset, bool write, mmu_ent
 }
 
 /* A page of an area that has a limit. */
-static NOINLINE int fill_limited(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write,
-                                 mmu_entry_t *entry)
+static NOINLINE int fill_limited(const vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
 {
     off_t offset = vma->offset + (off_t)(vaddr - vma_base(vma));
     size_t below = bytes_below_limit(vma, vaddr);
 
     if (below == 0)
-        return vma_ops_anon.fill(mspace, vma, vaddr, write, entry);
+        return vma_fill_zeroes(write, entry);
     if (below == PAGE_SIZE || offset >= vma->ino->length)
         return fill_whole(vma, offset, write, entry);
     return fill_cut(vma, offset, below, write, entry);
@@ -109,8 +108,9 @@ static NOINLINE int fill_limited(mspace_t *mspace, vma_t *vma, size_t vaddr, boo
 
 static int fill_file(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write, mmu_entry_t *entry)
 {
+    (void)mspace;
     if (UNLIKELY(vma->limit != 0))
-        return fill_limited(mspace, vma, vaddr, write, entry);
+        return fill_limited(vma, vaddr, write, entry);
     return fill_whole(vma, vma->offset + (off_t)(vaddr - vma_base(vma)), write, entry);
 }
 

@@ -15,8 +15,9 @@
  *  any                   below a stack that may  any     the stack grows     (grow_stack)
  *                        grow
  *  empty                 anon, private           read    the zero frame, read-only
- *                                                                          (fill_missing)
- *  empty                 anon, private           write   a zeroed frame    (fill_missing)
+ *                                                             (fill_zeroes, fill_missing)
+ *  empty                 anon, private           write   a zeroed frame
+ *                                                             (fill_zeroes, fill_missing)
  *  empty                 file                    read    the page cache's frame, read-only;
  *                                                        neighbours that are cached, too
  *                                                           (fill_missing, fault_around.c)
@@ -77,8 +78,8 @@ static fault_reason_t reason_of(int err)
 /* Change the entry of a page whose table is there. */
 static inline fault_reason_t put(attempt_t *attempt, mmu_entry_t entry)
 {
-    mmu_set(&attempt->place, entry);
     attempt->mspace->stale_page = 0;
+    mmu_set(&attempt->place, entry);
     return FAULT_RESOLVED;
 }
 
@@ -100,7 +101,7 @@ static inline void count_page(mspace_t *mspace, const vma_t *vma, mmu_entry_t en
 }
 
 /* Map a frame where nothing was. => its table may have to be made */
-static fault_reason_t put_missing(attempt_t *attempt, mmu_entry_t entry)
+static inline fault_reason_t put_missing(attempt_t *attempt, mmu_entry_t entry)
 {
     mspace_t *mspace = attempt->mspace;
 
@@ -113,7 +114,9 @@ static fault_reason_t put_missing(attempt_t *attempt, mmu_entry_t entry)
         mspace_account(mspace);
     }
     count_page(mspace, attempt->vma, entry);
-    return put(attempt, entry);
+    mmu_put(&attempt->place, entry);
+    mspace->stale_page = 0;
+    return FAULT_RESOLVED;
 }
 
 /* The entry for a page that has none. => as vma_ops_t's fill */
@@ -132,7 +135,7 @@ static inline int make_entry(mspace_t *mspace, vma_t *vma, size_t vaddr, bool wr
     return 0;
 }
 
-static fault_reason_t fill_missing(attempt_t *attempt)
+static NOINLINE fault_reason_t fill_missing(attempt_t *attempt)
 {
     const vma_ops_t *ops = attempt->vma->ops;
     mmu_entry_t entry;
@@ -145,47 +148,62 @@ static fault_reason_t fill_missing(attempt_t *attempt)
     return put_missing(attempt, entry);
 }
 
-static fault_reason_t bring_back(attempt_t *attempt)
+/* The same where it means zeroes and the table is there: what most faults are. */
+static inline fault_reason_t fill_zeroes(mspace_t *mspace, const vma_t *vma, bool write,
+                                         const mmu_place_t *place)
+{
+    mmu_entry_t entry;
+
+    if (UNLIKELY(vma_fill_zeroes(write, &entry) != 0))
+        return FAULT_NO_MEMORY;
+    if (write) {
+        mspace->p_size++;
+        mspace->phys_pg_count++;
+    }
+    mmu_put(place, entry | vma_granted_bits(vma));
+    mspace->stale_page = 0;
+    return FAULT_RESOLVED;
+}
+
+static NOINLINE fault_reason_t bring_back(attempt_t *attempt)
 {
     return put(attempt, vma_entry(attempt->vma, attempt->entry));
 }
 
 /* The processor marks the entry dirty; the frame is the file's only storage anyway. */
-static fault_reason_t let_shared(attempt_t *attempt)
+static NOINLINE fault_reason_t let_shared(attempt_t *attempt)
 {
     return put(attempt, attempt->entry | MMU_WRITE);
 }
 
 /* A private frame of our own instead of what is mapped now. */
-static fault_reason_t put_own(attempt_t *attempt, page_t page)
+static inline fault_reason_t put_own(attempt_t *attempt, page_t page)
 {
-    mspace_t *mspace = attempt->mspace;
-
-    put(attempt, page | vma_entry_bits(attempt->vma) | MMU_WRITE);
-    mspace_drop_entry(mspace, attempt->entry);
-    mspace->p_size++;
-    mspace_account(mspace);
-    return FAULT_RESOLVED;
-}
-
-static fault_reason_t replace_zeroes(attempt_t *attempt)
-{
-    page_t page = page_new(OWNER_ANON);
-
-    if (page == PAGE_NONE)
-        return FAULT_NO_MEMORY;
-    mmu_clear_page(page);
-    return put_own(attempt, page);
-}
-
-static fault_reason_t take_over(attempt_t *attempt)
-{
-    mmu_allow_write(&attempt->place);
+    mmu_replace(&attempt->place, page | vma_granted_bits(attempt->vma) | MMU_WRITE);
     attempt->mspace->stale_page = 0;
     return FAULT_RESOLVED;
 }
 
-static fault_reason_t copy_page(attempt_t *attempt)
+static NOINLINE fault_reason_t replace_zeroes(attempt_t *attempt)
+{
+    page_t page = page_new(OWNER_ANON);
+
+    if (UNLIKELY(page == PAGE_NONE))
+        return FAULT_NO_MEMORY;
+    mmu_clear_page(page);
+    attempt->mspace->p_size++;
+    attempt->mspace->phys_pg_count++;
+    return put_own(attempt, page);
+}
+
+static NOINLINE fault_reason_t take_over(attempt_t *attempt)
+{
+    attempt->mspace->stale_page = 0;
+    mmu_allow_write(&attempt->place);
+    return FAULT_RESOLVED;
+}
+
+static NOINLINE fault_reason_t copy_page(attempt_t *attempt)
 {
     page_t page = page_new(OWNER_ANON);
 
@@ -198,10 +216,16 @@ static fault_reason_t copy_page(attempt_t *attempt)
         mmu_copy_page(page, mmu_temporary_map(0, mmu_frame(attempt->entry)));
         mmu_temporary_unmap(0);
     }
-    return put_own(attempt, page);
+    put_own(attempt, page);
+    if ((attempt->entry & MMU_OBJECT) != 0) {
+        attempt->mspace->s_size--;
+        attempt->mspace->p_size++;
+    }
+    page_release(mmu_frame(attempt->entry));
+    return FAULT_RESOLVED;
 }
 
-static fault_reason_t flush_stale(attempt_t *attempt)
+static NOINLINE fault_reason_t flush_stale(attempt_t *attempt)
 {
     mspace_t *mspace = attempt->mspace;
     size_t what = attempt->vaddr | 1 | (attempt->write ? 2 : 0);
@@ -221,18 +245,12 @@ static inline bool allows_already(const attempt_t *attempt)
            (!attempt->write || (attempt->entry & MMU_WRITE) != 0);
 }
 
-static void look_at_entry(attempt_t *attempt)
-{
-    mmu_find(attempt->mspace->directory, attempt->vaddr, &attempt->place);
-    attempt->entry = mmu_get(&attempt->place);
-}
-
 /* => the entry does not allow the access yet */
-static fault_reason_t resolve(attempt_t *attempt)
+static inline fault_reason_t resolve(attempt_t *attempt)
 {
     mmu_entry_t entry = attempt->entry;
 
-    if (LIKELY(entry == 0))
+    if (entry == 0)
         return fill_missing(attempt);
     if ((entry & MMU_PRESENT) == 0)
         return (entry & MMU_HELD) != 0 ? bring_back(attempt) : FAULT_KERNEL_BUG;
@@ -240,16 +258,16 @@ static fault_reason_t resolve(attempt_t *attempt)
         return let_shared(attempt);
     if (mmu_frame(entry) == kMMU.zero_page)
         return replace_zeroes(attempt);
-    if ((entry & MMU_OBJECT) == 0 && physical_frame(mmu_frame(entry))->count == 1)
+    if ((entry & MMU_OBJECT) == 0 && page_is_alone(mmu_frame(entry)))
         return take_over(attempt);
     return copy_page(attempt);
 }
 
-/* Whether an area may be right below a stack's new base. */
-static bool is_clear_below(const vma_t *below, size_t base)
+/* Whether an area may be so close below a stack. => hole: free bytes between them */
+static bool is_clear_below(const vma_t *below, size_t hole)
 {
     return below == NULL || (below->flags & VMA_RIGHTS) == 0 ||
-           (below->flags & VMA_GROWS_DOWN) != 0 || base - vma_end(below) >= STACK_GUARD_GAP;
+           (below->flags & VMA_GROWS_DOWN) != 0 || hole >= STACK_GUARD_GAP;
 }
 
 /* The lowest address that an area that grows down may reach, as far as its limit goes. */
@@ -264,78 +282,146 @@ static size_t lowest_reach(const mspace_t *mspace, const vma_t *vma)
 /*
  * Nothing is at the page: let the stack above, if there is one, grow down to it.
  *
- * => FAULT_RESOLVED: *vma is the stack
+ * => FAULT_RESOLVED: the stack is the recent area
  */
-static fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above, vma_t **vma)
+static inline fault_reason_t grow_stack(mspace_t *mspace, size_t vaddr, vma_t *above)
 {
-    const vma_t *below;
-    size_t reach;
-    size_t pages;
+    size_t more;
+    size_t hole;            /* bytes that stay free below it */
 
     if (above == NULL || (above->flags & (VMA_GROWS_DOWN | VMA_DEAD)) != VMA_GROWS_DOWN ||
         vaddr < mspace->lower_bound)
         return FAULT_NO_AREA;
-    reach = lowest_reach(mspace, above);
-    if (vaddr < reach)
-        return reach - vaddr <= STACK_GUARD_GAP ? FAULT_STACK_LIMIT : FAULT_NO_AREA;
-    below = vma_previous(above);
-    pages = (vma_base(above) - vaddr) >> PAGE_SHIFT;
-    if (!is_clear_below(below, vaddr) || mspace_promise(mspace, above->flags, pages) != 0)
+    if (UNLIKELY((vma_end(above) - vaddr) >> PAGE_SHIFT > mspace->limits.stack))
+        return lowest_reach(mspace, above) - vaddr <= STACK_GUARD_GAP ? FAULT_STACK_LIMIT
+                                                                      : FAULT_NO_AREA;
+    more = vma_base(above) - vaddr;
+    hole = above->gap - more;
+    if ((hole < STACK_GUARD_GAP && !is_clear_below(vma_previous(above), hole)) ||
+        mspace_promise(mspace, above->flags, more >> PAGE_SHIFT) != 0)
         return FAULT_STACK_LIMIT;
-    mspace_count_in(mspace, above->flags, pages);
-    vma_set_range(&mspace->tree, above, vaddr, vma_end(above));
+    mspace_count_in(mspace, above->flags, more >> PAGE_SHIFT);
+    vma_set_base(above, vaddr);
     /* It may have closed a hole that the program made in it. */
-    *vma = below != NULL && vma_end(below) == vaddr ? mspace_merge(mspace, above) : above;
+    if (hole == 0)
+        above = mspace_merge(mspace, above);
+    mspace->tree.recent = &above->node;
     return FAULT_RESOLVED;
 }
 
-/* The area for an access. => FAULT_RESOLVED: *vma grants it */
-static inline fault_reason_t look_up(mspace_t *mspace, size_t vaddr, bool write, bool execute,
-                                     vma_t **vma)
+static inline bool is_in(const vma_t *vma, size_t vaddr)
 {
-    vma_t *found = vma_of(bbtree_search_le(&mspace->tree, vaddr));
+    return vma != NULL && vaddr - vma_base(vma) < vma->length;
+}
 
-    if (UNLIKELY(found == NULL || vaddr - vma_base(found) >= found->length)) {
-        vma_t *above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
-        fault_reason_t grown = grow_stack(mspace, vaddr, above, vma);
+/* An address that lies in no hole below an area wraps to above all. */
+static inline bool is_right_below(const vma_t *vma, size_t vaddr)
+{
+    return vma != NULL && vma_base(vma) - vaddr <= vma->gap;
+}
 
-        /* It grows, as Linux's areas do, even for what it does not allow then. */
-        return grown != FAULT_RESOLVED || vma_allows(*vma, write, execute) ? grown
-                                                                           : FAULT_NO_RIGHT;
+/* Whether the area grants the access that `code` names. */
+static ALWAYS_INLINE bool allows(const vma_t *vma, unsigned code)
+{
+    return vma_allows(vma, (code & FAULT_WRITE) != 0, (code & FAULT_EXECUTE) != 0);
+}
+
+/* An access that is not in the recent area. => FAULT_RESOLVED: it is in the recent one now */
+static NOINLINE fault_reason_t search(mspace_t *mspace, size_t vaddr)
+{
+    vma_t *above = vma_of(mspace->tree.recent);
+
+    if (!is_right_below(above, vaddr)) {
+        vma_t *found = vma_of(bbtree_search_le(&mspace->tree, vaddr));
+
+        if (LIKELY(is_in(found, vaddr))) {
+            mspace->tree.recent = &found->node;
+            return FAULT_RESOLVED;
+        }
+        above = found == NULL ? vma_of(bbtree_first(&mspace->tree)) : vma_next(found);
     }
+    /* It grows, as Linux's areas do, even for an access that it does not allow then. */
+    return grow_stack(mspace, vaddr, above);
+}
+
+/* The area for an access. => FAULT_RESOLVED: *vma grants it */
+static ALWAYS_INLINE fault_reason_t look_up(mspace_t *mspace, size_t vaddr, unsigned code,
+                                            vma_t **vma)
+{
+    vma_t *found = vma_of(mspace->tree.recent);
+
+    if (UNLIKELY(!is_in(found, vaddr))) {
+        fault_reason_t reason = search(mspace, vaddr);
+
+        if (reason != FAULT_RESOLVED)
+            return reason;
+        found = vma_of(mspace->tree.recent);
+    }
+    *vma = found;
     if (UNLIKELY((found->flags & VMA_DEAD) != 0))
         return FAULT_DEAD_AREA;
-    *vma = found;
-    return vma_allows(found, write, execute) ? FAULT_RESOLVED : FAULT_NO_RIGHT;
+    return allows(found, code) ? FAULT_RESOLVED : FAULT_NO_RIGHT;
 }
 
 /* ---- faults */
 
-static fault_reason_t handle(mspace_t *mspace, const fault_t *fault)
+static NOINLINE fault_reason_t resolve_fault(attempt_t *attempt)
+{
+    return allows_already(attempt) ? flush_stale(attempt) : resolve(attempt);
+}
+
+/* => write: as in `code`, and a constant */
+static ALWAYS_INLINE fault_reason_t handle(mspace_t *mspace, size_t vaddr, unsigned code,
+                                           const bool write)
 {
     attempt_t attempt;
     fault_reason_t reason;
+    vma_t *vma;
 
-    if (UNLIKELY((fault->code & FAULT_RESERVED) != 0))
+    if (UNLIKELY((code & FAULT_RESERVED) != 0))
         return FAULT_KERNEL_BUG;
-    attempt.mspace = mspace;
-    attempt.vaddr = align_down(fault->address, PAGE_SIZE);
-    attempt.write = (fault->code & FAULT_WRITE) != 0;
-    reason = look_up(mspace, attempt.vaddr, attempt.write,
-                     (fault->code & FAULT_EXECUTE) != 0, &attempt.vma);
+    reason = look_up(mspace, vaddr, code, &vma);
     if (UNLIKELY(reason != FAULT_RESOLVED))
         return reason;
-    look_at_entry(&attempt);
-    return allows_already(&attempt) ? flush_stale(&attempt) : resolve(&attempt);
+    attempt.entry = mmu_find(mspace->directory, vaddr, &attempt.place);
+    if (LIKELY(attempt.entry == 0) && LIKELY(vma->ops->zeroes) &&
+        LIKELY(attempt.place.entry != NULL))
+        return fill_zeroes(mspace, vma, write, &attempt.place);
+    attempt.mspace = mspace;
+    attempt.vma = vma;
+    attempt.vaddr = vaddr;
+    attempt.write = write;
+    return resolve_fault(&attempt);
 }
 
-/* What a report needs to know of the fault's surroundings. */
-static void fill_report(mspace_t *mspace, fault_t *fault)
+fault_reason_t fault_resolve(mspace_t *mspace, size_t address, unsigned code)
+{
+    fault_reason_t reason;
+
+    splock_lock(&mspace->lock);
+    if ((code & FAULT_WRITE) != 0)
+        reason = handle(mspace, align_down(address, PAGE_SIZE), code, true);
+    else
+        reason = handle(mspace, align_down(address, PAGE_SIZE), code, false);
+    if (LIKELY(reason == FAULT_RESOLVED)) {
+        mspace->faults++;
+        kMMU.soft_faults++;
+    }
+    splock_unlock(&mspace->lock);
+    return reason;
+}
+
+void fault_describe(mspace_t *mspace, fault_t *fault)
 {
     size_t vaddr = align_down(fault->address, PAGE_SIZE);
-    vma_t *vma = vma_at_or_above(&mspace->tree, vaddr);
-    vma_t *below = vma != NULL ? vma_previous(vma) : vma_of(bbtree_last(&mspace->tree));
+    vma_t *vma;
+    vma_t *below;
 
+    if ((fault->code & FAULT_USER) != 0)
+        kMMU.hard_faults++;
+    splock_lock(&mspace->lock);
+    vma = vma_at_or_above(&mspace->tree, vaddr);
+    below = vma != NULL ? vma_previous(vma) : vma_of(bbtree_last(&mspace->tree));
     fault->entry = 0;
     if (vaddr >= mspace->lower_bound && vaddr < mspace->upper_bound)
         fault->entry = mmu_read(mspace->directory, vaddr);
@@ -357,21 +443,14 @@ static void fill_report(mspace_t *mspace, fault_t *fault)
                         ? lowest_reach(mspace, vma) : 0;
     fault->was_unmapped = fault->address >= mspace->unmapped_base &&
                           fault->address < mspace->unmapped_end;
+    splock_unlock(&mspace->lock);
 }
 
 fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault)
 {
-    splock_lock(&mspace->lock);
-    fault->reason = handle(mspace, fault);
-    if (LIKELY(fault->reason == FAULT_RESOLVED)) {
-        mspace->faults++;
-        kMMU.soft_faults++;
-    } else {
-        fill_report(mspace, fault);
-        if ((fault->code & FAULT_USER) != 0)
-            kMMU.hard_faults++;
-    }
-    splock_unlock(&mspace->lock);
+    fault->reason = fault_resolve(mspace, fault->address, fault->code);
+    if (fault->reason != FAULT_RESOLVED)
+        fault_describe(mspace, fault);
     return fault->reason;
 }
 
@@ -391,7 +470,7 @@ static int error_of(fault_reason_t reason)
     }
 }
 
-static fault_reason_t make_present(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write)
+static NOINLINE fault_reason_t make_present(mspace_t *mspace, vma_t *vma, size_t vaddr, bool write)
 {
     attempt_t attempt;
 
@@ -399,7 +478,7 @@ static fault_reason_t make_present(mspace_t *mspace, vma_t *vma, size_t vaddr, b
     attempt.vma = vma;
     attempt.vaddr = vaddr;
     attempt.write = write;
-    look_at_entry(&attempt);
+    attempt.entry = mmu_find(mspace->directory, vaddr, &attempt.place);
     return allows_already(&attempt) ? FAULT_RESOLVED : resolve(&attempt);
 }
 
@@ -423,10 +502,25 @@ static int populate_page(void *context, size_t vaddr, mmu_entry_t *entry)
     return err == -ENXIO && population->skip_past_end ? 0 : err;
 }
 
+/* The same where a missing page means zeroes. */
+static int populate_zeroes(void *context, size_t vaddr, mmu_entry_t *entry)
+{
+    population_t *population = context;
+
+    (void)vaddr;
+    population->count++;
+    if (UNLIKELY(vma_fill_zeroes(population->write, entry) != 0))
+        return -ENOMEM;
+    *entry |= vma_granted_bits(population->vma);
+    population->mspace->p_size += population->write;
+    return 0;
+}
+
 static int populate(population_t *population, size_t base, size_t length)
 {
     mspace_t *mspace = population->mspace;
-    int err = mmu_fill_range(mspace->directory, base, length, populate_page, population);
+    mmu_fill_t *fill = population->vma->ops->zeroes ? populate_zeroes : populate_page;
+    int err = mmu_fill_range(mspace->directory, base, length, fill, population);
 
     mspace->stale_page = 0;
     mspace_account(mspace);
@@ -482,7 +576,7 @@ int mspace_resolve(mspace_t *mspace, size_t address, size_t length, bool write)
         size_t step = count < RESOLVE_PAGES ? count : RESOLVE_PAGES;
 
         if (vma == NULL || vaddr >= vma_end(vma))
-            reason = look_up(mspace, vaddr, write, false, &vma);
+            reason = look_up(mspace, vaddr, write ? FAULT_WRITE : 0, &vma);
         if (reason != FAULT_RESOLVED)
             break;
         if (step > (vma_end(vma) - vaddr) >> PAGE_SHIFT)

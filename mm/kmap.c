@@ -78,8 +78,8 @@ static void count_pages(mspace_t *kspace, const vma_t *vma, bool more)
 /* Find a place with a free page on both sides, and put the area there. */
 static int place_and_map(mspace_t *kspace, vma_t *vma)
 {
+    vma_place_t place;
     vma_t *next;
-    vma_t *previous;
     size_t hole = vma_find_hole(&kspace->tree, kspace->lower_bound, kspace->upper_bound,
                                 vma->length + 2 * PAGE_SIZE, &next);
     int err;
@@ -90,9 +90,8 @@ static int place_and_map(mspace_t *kspace, vma_t *vma)
     err = map_pages(vma);
     if (err != 0)
         return err;
-    previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&kspace->tree));
-    vma_insert(&kspace->tree, vma, previous != NULL ? vma_end(previous) : kspace->lower_bound,
-               next);
+    place = vma_place_before(&kspace->tree, kspace->lower_bound, next);
+    vma_insert(&kspace->tree, vma, &place);
     count_pages(kspace, vma, true);
     return 0;
 }
@@ -150,15 +149,9 @@ void kunmap(void *address, size_t length)
     splock_lock(&kspace->lock);
     vma = mspace_search_vma(kspace, (size_t)address);
     if (vma != NULL && vma_base(vma) == (size_t)address && vma->length == length) {
-        vma_t *next = vma_next(vma);
-
         unmap_pages(vma, length);
         count_pages(kspace, vma, false);
-        vma_remove(&kspace->tree, vma);
-        if (next != NULL) {
-            next->gap += vma->gap + vma->length;
-            vma_refresh(next);
-        }
+        vma_remove(&kspace->tree, vma, vma_next(vma));
     } else {
         vma = NULL;
     }

@@ -29,6 +29,7 @@ static void init_mspace(mspace_t *mspace, page_t directory, size_t lower_bound,
         .lower_bound = lower_bound,
         .upper_bound = upper_bound,
         .map_base = lower_bound,
+        .full_length = SIZE_MAX,
         .limits = { SIZE_MAX, SIZE_MAX, SIZE_MAX, MSPACE_LOCK_LIMIT },
     };
     bbtree_init(&mspace->tree, vma_update);
@@ -116,14 +117,6 @@ void mspace_close(mspace_t *mspace)
 }
 
 /* ---- finding */
-
-bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length)
-{
-    return ((address | length) & PAGE_MASK) == 0 && length != 0 &&
-           address >= mspace->lower_bound &&
-           length <= mspace->upper_bound - mspace->lower_bound &&
-           address <= mspace->upper_bound - length;
-}
 
 vma_t *mspace_search_vma(mspace_t *mspace, size_t address)
 {
@@ -296,6 +289,24 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
 
 /* ---- taking out areas */
 
+/* Take out the areas from `first` to before `behind`, which are most of those there are. */
+static void remove_most(mspace_t *mspace, vma_t *first, vma_t *behind)
+{
+    bbnode_t *node;
+    bbnode_t *next;
+
+    if (behind != NULL)
+        behind->gap = vma_base(behind) - (vma_base(first) - first->gap);
+    node = bbtree_remove_run(&mspace->tree, vma_node(first), vma_node(behind));
+    for (; node != NULL; node = next) {
+        vma_t *vma = vma_of(node);
+
+        next = node->left;
+        mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+        mspace_free_vma(mspace, vma);
+    }
+}
+
 /*
  * Take out the areas from `vma` on that lie below `end`.
  *
@@ -303,14 +314,22 @@ void mspace_revoke(mspace_t *mspace, vma_t *first, size_t base, size_t end)
  */
 static vma_t *remove_below(mspace_t *mspace, vma_t *vma, size_t end)
 {
+    vma_t *behind;
+    size_t count = 0;
     size_t freed = 0;
 
-    while (vma != NULL && vma_end(vma) <= end) {
+    for (behind = vma; behind != NULL && vma_end(behind) <= end; behind = vma_next(behind))
+        count++;
+    if (count > mspace->tree.count / 2) {
+        remove_most(mspace, vma, behind);
+        return behind;
+    }
+    while (vma != behind) {
         vma_t *next = vma_next(vma);
 
         freed += vma->gap + vma->length;
         mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
-        vma_remove(&mspace->tree, vma);
+        vma_remove(&mspace->tree, vma, NULL);
         mspace_free_vma(mspace, vma);
         vma = next;
     }
@@ -330,30 +349,58 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
         return vma;
     if (spare != NULL) {
         vma_split(&mspace->tree, vma, end, spare);
-        vma_cut_above(&mspace->tree, vma, base);
+        vma_cut_above(vma, base);
         mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+        mspace_note_hole(mspace, spare);
         return spare;
     }
     if (vma_base(vma) < base) {
         mspace_count_out(mspace, vma->flags, (vma_end(vma) - base) >> PAGE_SHIFT);
-        vma_cut_above(&mspace->tree, vma, base);
+        vma_cut_above(vma, base);
         vma = vma_next(vma);
     }
     vma = remove_below(mspace, vma, end);
     if (vma != NULL && vma_base(vma) < end) {
         mspace_count_out(mspace, vma->flags, (end - vma_base(vma)) >> PAGE_SHIFT);
-        vma_cut_below(&mspace->tree, vma, end);
+        vma_cut_below(vma, end);
     }
+    mspace_note_hole(mspace, vma);
     return vma;
 }
 
-static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
+/* Take an area out, whole, with its pages, which are our own. */
+static inline void take_out_area(mspace_t *mspace, vma_t *vma)
 {
-    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    vma_t *next = vma_next(vma);
+
+    release_range(mspace, vma_base(vma), vma->length);
+    mspace->stale_page = 0;
+    mspace_account(mspace);
+    mspace_count_out(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+    vma_remove(&mspace->tree, vma, next);
+    mspace_note_hole(mspace, next);
+    mspace_free_vma(mspace, vma);
+}
+
+void mspace_take_out_tail(mspace_t *mspace, vma_t *vma, size_t base)
+{
+    size_t end = vma_end(vma);
+
+    mspace_revoke(mspace, vma, base, end);
+    vma_cut_above(vma, base);
+    mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+    if (base < mspace->full_end)
+        mspace->full_end = base;
+}
+
+int mspace_take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end)
+{
     vma_t *spare = NULL;
 
-    if (first == NULL || vma_base(first) >= end)
+    if (vma_base(first) < base && vma_end(first) == end) {
+        mspace_take_out_tail(mspace, first, base);
         return 0;
+    }
     if (mspace_cuts_in_two(first, base, end)) {
         spare = mspace_take_second_half(mspace);
         if (spare == NULL)
@@ -361,23 +408,41 @@ static ALWAYS_INLINE int take_out(mspace_t *mspace, size_t base, size_t end)
     }
     mspace_revoke(mspace, first, base, end);
     mspace_remove(mspace, first, base, end, spare);
-    mspace->unmapped_base = base;
-    mspace->unmapped_end = end;
     return 0;
 }
 
 int mspace_take_out(mspace_t *mspace, size_t base, size_t end)
 {
-    return take_out(mspace, base, end);
+    vma_t *first = vma_at_or_above(&mspace->tree, base);
+    int err;
+
+    if (first == NULL || vma_base(first) >= end)
+        return 0;
+    err = mspace_take_out_parts(mspace, first, base, end);
+    if (err != 0)
+        return err;
+    mspace->unmapped_base = base;
+    mspace->unmapped_end = end;
+    return 0;
 }
 
 int mspace_unmap(mspace_t *mspace, size_t address, size_t length)
 {
     int err = -EINVAL;
+    vma_t *vma;
 
     splock_lock(&mspace->lock);
-    if (mspace_legal_range(mspace, address, length))
-        err = take_out(mspace, address, address + length);
+    vma = vma_of(bbtree_search_le(&mspace->tree, address));
+    if (LIKELY(vma != NULL && vma_base(vma) == address && vma->length == length &&
+               !vma->ops->foreign)) {
+        /* One area, whole: the range is a legal one. */
+        take_out_area(mspace, vma);
+        mspace->unmapped_base = address;
+        mspace->unmapped_end = address + length;
+        err = 0;
+    } else if (mspace_legal_range(mspace, address, length)) {
+        err = mspace_take_out(mspace, address, address + length);
+    }
     splock_unlock(&mspace->lock);
     return err;
 }
@@ -429,6 +494,7 @@ int mspace_scavenge(mspace_t *mspace)
     int count = 0;
 
     splock_lock(&mspace->lock);
+    mspace->full_end = 0;
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL; vma = next) {
         next = vma_next(vma);
         if ((vma->flags & VMA_DEAD) != 0) {
@@ -447,6 +513,7 @@ void mspace_sweep(mspace_t *mspace)
     mark_dead(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->lower_bound,
               mspace->upper_bound);
     remove_below(mspace, vma_of(bbtree_first(&mspace->tree)), mspace->upper_bound);
+    mspace->full_end = 0;
     mspace->break_start = mspace->break_end = 0;
     mspace->stack_base = mspace->stack_end = 0;
     mspace->lock_future = 0;

@@ -68,6 +68,7 @@ static const char *check_areas(mspace_t *mspace)
     size_t pages = 0;
     size_t charged = 0;
     size_t locked = 0;
+    bool recent_is_there = mspace->tree.recent == NULL;
     const char *wrong = bbtree_check(&mspace->tree);
 
     for (vma_t *vma = vma_of(bbtree_first(&mspace->tree)); vma != NULL && wrong == NULL;
@@ -78,8 +79,11 @@ static const char *check_areas(mspace_t *mspace)
             charged += vma->length >> PAGE_SHIFT;
         if ((vma->flags & VMA_LOCKED) != 0)
             locked += vma->length >> PAGE_SHIFT;
+        recent_is_there |= &vma->node == mspace->tree.recent;
         previous = vma;
     }
+    if (wrong == NULL && !recent_is_there)
+        wrong = "the recent area is not in the tree";
     if (wrong == NULL && locked != mspace->locked)
         wrong = "locked is not the number of pages in locked areas";
     if (wrong == NULL && pages != mspace->v_size)
@@ -210,6 +214,20 @@ static const char *check_kernel_areas(mspace_t *mspace)
     return NULL;
 }
 
+/* Whether the lowest place is where searches for it begin, or above. */
+static bool is_full(const mspace_t *mspace)
+{
+    size_t high = mspace->stack_base != 0 ? mspace->stack_base - STACK_GUARD_GAP
+                                          : mspace->upper_bound;
+    vma_t *next;
+    size_t place;
+
+    if (mspace->full_end <= mspace->map_base)
+        return true;
+    place = vma_find_hole(&mspace->tree, mspace->map_base, high, mspace->full_length, &next);
+    return place == 0 || place >= mspace->full_end;
+}
+
 const char *mspace_check(mspace_t *mspace)
 {
     const char *wrong;
@@ -219,6 +237,8 @@ const char *mspace_check(mspace_t *mspace)
     if (wrong == NULL)
         wrong = mspace->directory != PAGE_NONE ? check_entries(mspace)
                                                : check_kernel_areas(mspace);
+    if (wrong == NULL && !is_full(mspace))
+        wrong = "a place is free where searches leave it out";
     splock_unlock(&mspace->lock);
     return wrong;
 }

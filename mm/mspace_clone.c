@@ -19,6 +19,7 @@ static int copy_area(mspace_t *child, const vma_t *vma, vma_t **last)
 {
     size_t pages = vma->length >> PAGE_SHIFT;
     vma_t *before = *last;
+    vma_place_t place;
     vma_t copy = *vma;
 
     copy.flags &= ~VMA_LOCKS;
@@ -26,7 +27,7 @@ static int copy_area(mspace_t *child, const vma_t *vma, vma_t **last)
         return -ENOMEM;
     if (before != NULL && vma_can_merge(before, &copy)) {
         /* What kept them apart is not handed on. */
-        vma_append(&child->tree, before, &copy);
+        vma_append(before, &copy);
     } else {
         vma_t *node = mspace_take_node(child);
 
@@ -35,8 +36,10 @@ static int copy_area(mspace_t *child, const vma_t *vma, vma_t **last)
             return -ENOMEM;
         }
         *node = copy;
-        vma_insert(&child->tree, node, before != NULL ? vma_end(before) : child->lower_bound,
-                   NULL);
+        place = (vma_place_t){ .free_from = child->lower_bound, .previous = before };
+        if (before != NULL)
+            place.free_from = vma_end(before);
+        vma_insert(&child->tree, node, &place);
         if (node->ino != NULL)
             inode_hold(node->ino);
         *last = node;

@@ -13,12 +13,6 @@
 
 /* ---- places */
 
-/* A place in a free range: where that begins, and the area behind it, or NULL. */
-typedef struct place {
-    size_t free_from;
-    vma_t *next;
-} place_t;
-
 /* The lowest address that searches treat as the stack's. */
 static size_t stack_floor(const mspace_t *mspace)
 {
@@ -31,10 +25,11 @@ bool mspace_is_for_stack(const mspace_t *mspace, size_t base, size_t end)
 }
 
 /* Whether [base, end), a legal range, is free; and where it lies. */
-static bool is_free(const mspace_t *mspace, size_t base, size_t end, place_t *place)
+static bool is_free(const mspace_t *mspace, size_t base, size_t end, vma_place_t *place)
 {
     vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, base));
 
+    place->previous = vma;
     if (vma == NULL) {
         place->free_from = mspace->lower_bound;
         place->next = vma_of(bbtree_first(&mspace->tree));
@@ -54,37 +49,45 @@ static bool is_in_guard_gap(const vma_t *next, size_t end)
            vma_base(next) - end < STACK_GUARD_GAP;
 }
 
+/* Where searches end: below the stack's range first, if there is one. */
+static inline size_t search_end(const mspace_t *mspace)
+{
+    return mspace->stack_base != 0 ? stack_floor(mspace) : mspace->upper_bound;
+}
+
 /* The lowest free place for `length` bytes from `low` up. => 0: none */
 static size_t find_from(const mspace_t *mspace, size_t low, size_t length, vma_t **next)
 {
-    size_t high = mspace->upper_bound;
-    size_t found;
+    size_t found = vma_find_hole(&mspace->tree, low, search_end(mspace), length, next);
 
-    if (mspace->stack_base == 0)
-        return vma_find_hole(&mspace->tree, low, high, length, next);
-    found = vma_find_hole(&mspace->tree, low, stack_floor(mspace), length, next);
-    if (UNLIKELY(found == 0)) {
+    if (found == 0 && mspace->stack_base != 0) {
         low = low > mspace->stack_end ? low : mspace->stack_end;
-        found = vma_find_hole(&mspace->tree, low, high, length, next);
+        found = vma_find_hole(&mspace->tree, low, mspace->upper_bound, length, next);
     }
     return found;
 }
 
-/* Where the free range before `next` begins, or the tail. */
-static size_t free_before(const mspace_t *mspace, const vma_t *next)
+/* The same where there is none between map_base and the stack. */
+static NOINLINE size_t find_elsewhere(const mspace_t *mspace, size_t length, vma_t **next)
 {
-    const vma_t *last;
+    size_t found = find_from(mspace, mspace->map_base, length, next);
 
-    if (next != NULL)
-        return vma_base(next) - next->gap;
-    last = vma_of(bbtree_last(&mspace->tree));
-    return last != NULL ? vma_end(last) : mspace->lower_bound;
+    return found != 0 ? found : find_from(mspace, mspace->lower_bound, length, next);
+}
+
+/* Where a search for `length` bytes from map_base up may begin. */
+static inline size_t search_base(const mspace_t *mspace, size_t length)
+{
+    if (length >= mspace->full_length && mspace->full_end > mspace->map_base)
+        return mspace->full_end;
+    return mspace->map_base;
 }
 
 /* Find a place anywhere, at best at `hint`. => 0: there is no room */
 static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t length,
-                                       place_t *place)
+                                       vma_place_t *place)
 {
+    vma_t *next;
     size_t base;
 
     if (hint != 0 && mspace_legal_range(mspace, hint, length) &&
@@ -92,29 +95,41 @@ static ALWAYS_INLINE size_t find_place(mspace_t *mspace, size_t hint, size_t len
         is_free(mspace, hint, hint + length, place) &&
         !is_in_guard_gap(place->next, hint + length))
         return hint;
-    base = find_from(mspace, mspace->map_base, length, &place->next);
-    if (UNLIKELY(base == 0))
-        base = find_from(mspace, mspace->lower_bound, length, &place->next);
-    if (base != 0)
-        place->free_from = free_before(mspace, place->next);
+    base = vma_find_hole(&mspace->tree, search_base(mspace, length), search_end(mspace), length,
+                         &next);
+    if (UNLIKELY(base == 0)) {
+        base = find_elsewhere(mspace, length, &next);
+    } else if (length <= mspace->full_length) {
+        mspace->full_end = base;
+        mspace->full_length = length;
+    }
+    if (LIKELY(base != 0))
+        *place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
     return base;
 }
 
 size_t mspace_find_place(mspace_t *mspace, size_t hint, size_t length)
 {
-    place_t place;
+    vma_place_t place;
 
     return find_place(mspace, hint, length, &place);
 }
 
 /* ---- areas */
 
-void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next)
+static ALWAYS_INLINE void insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
     if (vma->ino != NULL)
         inode_hold(vma->ino);
-    vma_insert(&mspace->tree, vma, free_from, next);
+    vma_insert(&mspace->tree, vma, place);
+    /* What is before it may have been kept free for the stack behind it. */
+    mspace_note_hole(mspace, vma);
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
+}
+
+void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
+{
+    insert(mspace, vma, place);
 }
 
 /* Let an area take in what follows it, as far as that continues it. */
@@ -130,8 +145,10 @@ static void merge_next(mspace_t *mspace, vma_t *vma, vma_t *next)
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma)
 {
     vma_t *previous;
+    vma_t *next = vma_next(vma);
 
-    merge_next(mspace, vma, vma_next(vma));
+    if (next != NULL && next->gap == 0)
+        merge_next(mspace, vma, next);
     /* A gap before it needs no look at what lies before that. */
     if (vma->gap == 0 && (previous = vma_previous(vma)) != NULL &&
         vma_can_merge(previous, vma)) {
@@ -150,21 +167,32 @@ void mspace_merge_range(mspace_t *mspace, vma_t *first, size_t end)
         vma = mspace_merge(mspace, vma_next(vma));
 }
 
-/* Put a made-up area in, or let what it continues take it over. */
-static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
+int mspace_grow(mspace_t *mspace, vma_t *vma, size_t end)
 {
-    vma_t *next = place->next;
-    vma_t *previous = NULL;
+    size_t pages = (end - vma_end(vma)) >> PAGE_SHIFT;
+    int err = mspace_promise(mspace, vma->flags, pages);
 
-    if (place->free_from == vma_base(vma))
-        previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
+    if (err != 0)
+        return err;
+    mspace_count_in(mspace, vma->flags, pages);
+    vma_set_range(vma, vma_base(vma), end);
+    mspace_merge(mspace, vma);
+    return 0;
+}
+
+/* Put a made-up area in, or let what it continues take it over. */
+static void add_area(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
+{
+    vma_t *previous = place->previous;
+    vma_t *next = place->next;
+
     if (previous != NULL && vma_can_merge(previous, vma)) {
-        vma_append(&mspace->tree, previous, vma);
+        vma_append(previous, vma);
         merge_next(mspace, previous, next);
     } else if (next != NULL && vma_can_merge(vma, next)) {
-        vma_prepend(&mspace->tree, next, vma);
+        vma_prepend(next, vma);
     } else {
-        mspace_insert(mspace, vma, place->free_from, next);
+        insert(mspace, vma, place);
         return;
     }
     mspace_count_in(mspace, vma->flags, vma->length >> PAGE_SHIFT);
@@ -175,13 +203,13 @@ static void add_area(mspace_t *mspace, vma_t *vma, const place_t *place)
  * The same for VMA_RESOLVE. The area stays by itself until all its pages are
  * there, so that it can be taken out again without memory.
  */
-static int add_populated(mspace_t *mspace, vma_t *vma, const place_t *place)
+static int add_populated(mspace_t *mspace, vma_t *vma, const vma_place_t *place)
 {
     size_t base = vma_base(vma);
     size_t end = vma_end(vma);
     int err;
 
-    mspace_insert(mspace, vma, place->free_from, place->next);
+    mspace_insert(mspace, vma, place);
     err = fault_populate(mspace, vma, base, end - base);
     if (err != 0) {
         mspace_revoke(mspace, vma, base, end);
@@ -235,7 +263,7 @@ int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_
 static int map(mspace_t *mspace, vma_t *vma, size_t address, int flags, size_t *result)
 {
     size_t length = vma->length;
-    place_t place;
+    vma_place_t place;
     int err = 0;
 
     if ((flags & VMA_FIXED) != 0) {
@@ -260,6 +288,8 @@ static int map(mspace_t *mspace, vma_t *vma, size_t address, int flags, size_t *
     if (UNLIKELY((flags & VMA_RESOLVE) != 0))
         return add_populated(mspace, vma, &place);
     add_area(mspace, vma, &place);
+    if (mspace->full_end == address)
+        mspace->full_end = address + length;
     return 0;
 }
 
@@ -294,24 +324,19 @@ void *mspace_map(mspace_t *mspace, size_t address, size_t length,
 static int shrink_break(mspace_t *mspace, size_t base, size_t end)
 {
     vma_t *first = vma_at_or_above(&mspace->tree, base);
-    vma_t *spare = NULL;
 
     if (first == NULL || vma_base(first) >= end)
         return -ENOMEM;
-    if (mspace_cuts_in_two(first, base, end)) {
-        spare = mspace_take_second_half(mspace);
-        if (spare == NULL)
-            return -ENOMEM;
-    }
-    mspace_revoke(mspace, first, base, end);
-    mspace_remove(mspace, first, base, end, spare);
-    return 0;
+    return mspace_take_out_parts(mspace, first, base, end);
 }
+
+/* What every area of the heap is, but for locks and advice. */
+#define HEAP_FLAGS (VMA_HEAP_SEGMENT | VMA_CAPABILITIES | VMA_COPY_ON_WRITE | VMA_ACCOUNTED)
 
 /* Add [base, end) to the heap, with a free page left behind it. */
 static int grow_break(mspace_t *mspace, size_t base, size_t end)
 {
-    place_t place;
+    vma_place_t place;
     vma_t *vma;
     int err;
 
@@ -320,6 +345,9 @@ static int grow_break(mspace_t *mspace, size_t base, size_t end)
         !is_free(mspace, base, end + PAGE_SIZE, &place) ||
         is_in_guard_gap(place.next, end + PAGE_SIZE))
         return -ENOMEM;
+    vma = place.previous;
+    if (vma != NULL && vma_end(vma) == base && vma->flags == (HEAP_FLAGS | mspace->lock_future))
+        return mspace_grow(mspace, vma, end);
     vma = mspace_take_node(mspace);
     if (vma == NULL)
         return -ENOMEM;
@@ -365,7 +393,7 @@ int mspace_break(mspace_t *mspace, size_t new_break)
 
 static int set_stack(mspace_t *mspace, size_t top, size_t length, size_t limit)
 {
-    place_t place;
+    vma_place_t place;
     vma_t *vma;
     int err;
 

@@ -95,31 +95,49 @@ static void apply(mspace_t *mspace, vma_t *first, size_t end, int rights)
     }
 }
 
-/* The range is one area, whole, which may get these rights: nothing is cut. => or NULL */
-static inline vma_t *exact_area(mspace_t *mspace, size_t base, size_t end, int rights)
+/*
+ * The range is one area, whole, which may get these rights: nothing is cut, and the range
+ * is a legal one. => or NULL
+ */
+static inline vma_t *exact_area(mspace_t *mspace, size_t address, size_t length, int rights)
 {
-    vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, base));
+    vma_t *vma = vma_of(bbtree_search_le(&mspace->tree, address));
 
-    if (vma == NULL || vma_base(vma) != base || vma_end(vma) != end ||
+    if (vma == NULL || vma_base(vma) != address || vma->length != length ||
         (vma->flags & VMA_DEAD) != 0 || (rights << 4 & ~vma->flags) != 0)
         return NULL;
     return vma;
 }
 
-static int protect(mspace_t *mspace, size_t base, size_t end, int rights)
+static inline int protect_area(mspace_t *mspace, vma_t *vma, int rights)
+{
+    int err = 0;
+
+    if ((vma->flags & VMA_RIGHTS) == rights)
+        return 0;
+    if ((rights & VMA_WRITE & ~vma->flags) != 0) {
+        change_t change = { .base = vma_base(vma), .end = vma_end(vma), .rights = rights };
+
+        count_part(&change, vma);
+        err = promise(mspace, &change);
+    }
+    if (err != 0)
+        return err;
+    mspace->stale_page = 0;
+    set_rights(mspace, vma, rights);
+    mspace_merge(mspace, vma);
+    return 0;
+}
+
+static NOINLINE int protect_parts(mspace_t *mspace, size_t base, size_t end, int rights)
 {
     change_t change = { .base = base, .end = end, .rights = rights };
     mspace_cuts_t cuts;
     vma_t *first;
-    int err = 0;
+    int err;
 
-    first = change.first = change.last = exact_area(mspace, base, end, rights);
-    if (first == NULL) {
-        change.first = vma_at_or_above(&mspace->tree, base);
-        err = validate(&change);
-    } else {
-        count_part(&change, first);
-    }
+    change.first = vma_at_or_above(&mspace->tree, base);
+    err = validate(&change);
     if (err != 0)
         return err;
     if (change.first == change.last && (change.first->flags & VMA_RIGHTS) == rights)
@@ -127,17 +145,12 @@ static int protect(mspace_t *mspace, size_t base, size_t end, int rights)
     err = promise(mspace, &change);
     if (err != 0)
         return err;
-    mspace->stale_page = 0;
-    if (LIKELY(first != NULL)) {
-        set_rights(mspace, first, rights);
-        mspace_merge(mspace, first);
-        return 0;
-    }
     err = mspace_reserve_cuts(mspace, change.first, change.last, base, end, &cuts);
     if (err != 0) {
         mspace_uncharge(mspace, change.charge);
         return err;
     }
+    mspace->stale_page = 0;
     first = mspace_cut(mspace, change.first, change.last, base, end, &cuts);
     apply(mspace, first, end, rights);
     mspace_merge_range(mspace, first, end);
@@ -149,9 +162,14 @@ int mspace_protect(mspace_t *mspace, size_t address, size_t length, int flags)
     int err = -EINVAL;
 
     splock_lock(&mspace->lock);
-    if ((flags & ~VMA_RIGHTS) == 0 && mspace->directory != PAGE_NONE &&
-        mspace_legal_range(mspace, address, length))
-        err = protect(mspace, address, address + length, flags);
+    if (LIKELY((flags & ~VMA_RIGHTS) == 0 && mspace->directory != PAGE_NONE)) {
+        vma_t *vma = exact_area(mspace, address, length, flags);
+
+        if (vma != NULL)
+            err = protect_area(mspace, vma, flags);
+        else if (mspace_legal_range(mspace, address, length))
+            err = protect_parts(mspace, address, address + length, flags);
+    }
     splock_unlock(&mspace->lock);
     return err;
 }

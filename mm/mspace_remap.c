@@ -139,9 +139,7 @@ static int shrink(const remap_t *remap)
         return is_legal_source(remap)
                ? mspace_take_out(mspace, base, remap->old + remap->old_length) : -EINVAL;
     /* It is the area's own: no search, and no node. */
-    mspace_revoke(mspace, vma, base, end);
-    vma_cut_above(&mspace->tree, vma, base);
-    mspace_count_out(mspace, vma->flags, (end - base) >> PAGE_SHIFT);
+    mspace_take_out_tail(mspace, vma, base);
     mspace->unmapped_base = base;
     mspace->unmapped_end = end;
     return 0;
@@ -162,23 +160,6 @@ static bool can_grow(const remap_t *remap)
     if (grown > (next != NULL ? next->gap : mspace->upper_bound - end))
         return false;
     return (vma->flags & VMA_STACK) != 0 || !mspace_is_for_stack(mspace, end, end + grown);
-}
-
-/* Move the end of the area up. => 0, -ENOMEM, -EAGAIN */
-static int grow(const remap_t *remap)
-{
-    mspace_t *mspace = remap->mspace;
-    size_t grown = remap->new_length - remap->old_length;
-    vma_t *vma = remap->vma;
-
-    int err = mspace_promise(mspace, vma->flags, grown >> PAGE_SHIFT);
-
-    if (err != 0)
-        return err;
-    mspace_count_in(mspace, vma->flags, grown >> PAGE_SHIFT);
-    vma_set_range(&mspace->tree, vma, vma_base(vma), vma_end(vma) + grown);
-    mspace_merge(mspace, vma);
-    return 0;
 }
 
 /* ---- move */
@@ -268,16 +249,9 @@ static void remove_range(mspace_t *mspace, size_t base, size_t pages, size_t end
 static void insert(mspace_t *mspace, vma_t *area)
 {
     vma_t *next = vma_at_or_above(&mspace->tree, vma_base(area));
-    size_t free_from;
+    vma_place_t place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
 
-    if (next != NULL) {
-        free_from = vma_base(next) - next->gap;
-    } else {
-        const vma_t *last = vma_of(bbtree_last(&mspace->tree));
-
-        free_from = last != NULL ? vma_end(last) : mspace->lower_bound;
-    }
-    mspace_insert(mspace, area, free_from, next);
+    mspace_insert(mspace, area, &place);
 }
 
 static int slide(const remap_t *remap)
@@ -293,7 +267,8 @@ static int slide(const remap_t *remap)
     mspace->unmapped_base = remap->old;
     mspace->unmapped_end = vma_end(vma);
     leave_heap(vma);
-    vma_set_range(&mspace->tree, vma, remap->target, remap->target + remap->new_length);
+    vma_set_range(vma, remap->target, remap->target + remap->new_length);
+    mspace->full_end = 0;
     mspace_merge(mspace, vma);
     mspace->stale_page = 0;
     mspace_account(mspace);
@@ -426,7 +401,7 @@ static ALWAYS_INLINE int do_remap(remap_t *remap)
     if (err != 0)
         return err;
     if (can_grow(remap))
-        return grow(remap);
+        return mspace_grow(mspace, remap->vma, remap->old + remap->new_length);
     if ((remap->flags & REMAP_MAY_MOVE) == 0)
         return -ENOMEM;
     remap->target = 0;

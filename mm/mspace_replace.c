@@ -187,14 +187,14 @@ int mspace_promise_over(mspace_t *mspace, int flags, size_t pages, const vma_t *
     return err;
 }
 
-/* Put a made-up area over what is there. => on an error the node is given back */
+/* Put a made-up area over what is there, at least one. => on an error the node is given back */
 static int replace(mspace_t *mspace, vma_t *vma, int flags)
 {
     size_t base = vma_base(vma);
     size_t end = vma_end(vma);
     vma_t *first = vma_at_or_above(&mspace->tree, base);
     vma_t *spare = NULL;
-    vma_t *previous;
+    vma_place_t place;
     vma_t *next;
     size_t pages = vma->length >> PAGE_SHIFT;
     int err = mspace_promise_over(mspace, vma->flags, pages, first, base, end);
@@ -217,11 +217,11 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
         mspace_give_node(mspace, vma);
         return err;
     }
-    if ((flags & VMA_RESOLVE) == 0 && first != NULL && vma_base(first) < end)
+    if ((flags & VMA_RESOLVE) == 0)
         mspace_revoke(mspace, first, base, end);
     next = mspace_remove(mspace, first, base, end, spare);
-    previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(&mspace->tree));
-    mspace_insert(mspace, vma, previous != NULL ? vma_end(previous) : mspace->lower_bound, next);
+    place = vma_place_before(&mspace->tree, mspace->lower_bound, next);
+    mspace_insert(mspace, vma, &place);
     mspace_merge(mspace, vma);
     return 0;
 }
@@ -229,23 +229,21 @@ static int replace(mspace_t *mspace, vma_t *vma, int flags)
 void *mspace_replace(mspace_t *mspace, size_t address, size_t length,
                      inode_t *ino, off_t offset, off_t limit, int flags)
 {
-    vma_t *vma = NULL;
-    int err = -EINVAL;
+    void *place = mspace_map(mspace, address, length, ino, offset, limit, flags | VMA_FIXED);
+    vma_t *vma;
+    int err = -ENOMEM;
 
+    if (place != NULL || *host_errno() != ERANGE)
+        return place;
+    /* The range is a legal one that is taken, and the flags are right. */
     splock_lock(&mspace->lock);
-    if (mspace->directory != PAGE_NONE && mspace_legal_range(mspace, address, length)) {
-        vma = mspace_take_node(mspace);
-        err = -ENOMEM;
-    }
+    vma = mspace_take_node(mspace);
     if (vma != NULL) {
         err = mspace_candidate(vma, length, ino, offset, limit, flags);
-        if (err == 0) {
-            mspace_lock_candidate(mspace, vma);
-            vma->node.value = address;
-            err = replace(mspace, vma, flags);
-        } else {
-            mspace_give_node(mspace, vma);
-        }
+        ASSERT(err == 0);
+        mspace_lock_candidate(mspace, vma);
+        vma->node.value = address;
+        err = replace(mspace, vma, flags);
     }
     splock_unlock(&mspace->lock);
     *host_errno() = -err;

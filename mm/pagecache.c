@@ -136,7 +136,7 @@ static int make_page(inode_t *ino, size_t index, page_t *page)
     if (UNLIKELY(err != 0))
         return err;
     ino->pages[index] = fresh;
-    physical_frame(fresh)->count++;     /* the caller's beside ours: 2, of a frame in use */
+    physical_frames[fresh >> PAGE_SHIFT].count++;   /* the caller's beside ours: 2 */
     *page = fresh;
     return 0;
 }

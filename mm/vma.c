@@ -158,22 +158,37 @@ static inline size_t usable_gap(const vma_t *vma)
     return vma->gap > STACK_GUARD_GAP ? vma->gap - STACK_GUARD_GAP : 0;
 }
 
+/*
+ * Longer gaps count as that long. So the one that most areas come from and go to does not
+ * change what is above it; and there is no room for more than a few.
+ */
+#define LONG_GAP (64 * MIB)
+static_assert(USER_END / LONG_GAP <= 64, "all long gaps can be looked at");
+
 static size_t largest(const bbnode_t *node)
 {
     return node == NULL ? 0 : ((const vma_t *)node)->largest_gap;
+}
+
+static inline size_t counted_gap(const vma_t *vma)
+{
+    size_t gap = usable_gap(vma);
+
+    return gap < LONG_GAP ? gap : LONG_GAP;
 }
 
 /* The summary of a node: inline, where the tree is changed. */
 static ALWAYS_INLINE bool update(bbnode_t *node)
 {
     vma_t *vma = vma_of(node);
-    size_t gap = usable_gap(vma);
+    size_t gap = node->left != NULL ? vma_of(node->left)->largest_gap : 0;
     bool changed;
 
-    if (node->left != NULL && vma_of(node->left)->largest_gap > gap)
-        gap = vma_of(node->left)->largest_gap;
     if (node->right != NULL && vma_of(node->right)->largest_gap > gap)
         gap = vma_of(node->right)->largest_gap;
+    /* Mostly its own is none, and what is usable of it need not be known. */
+    if (vma->gap > gap && counted_gap(vma) > gap)
+        gap = counted_gap(vma);
     changed = vma->largest_gap != gap;
     vma->largest_gap = gap;
     return changed;
@@ -189,8 +204,22 @@ void vma_refresh(vma_t *vma)
     update_upwards(&vma->node, update);
 }
 
-void vma_remove(bbtree_t *tree, vma_t *vma)
+/* The gap of an area grew: no need to look at what else is below those above. */
+static inline void gap_grew(vma_t *vma)
 {
+    size_t gap = counted_gap(vma);
+
+    for (; vma != NULL && vma->largest_gap < gap; vma = vma_of(bbnode_parent(&vma->node)))
+        vma->largest_gap = gap;
+}
+
+void vma_remove(bbtree_t *tree, vma_t *vma, vma_t *next)
+{
+    if (next != NULL) {
+        next->gap += vma->gap + vma->length;
+        gap_grew(next);
+    }
+    tree->recent = NULL;
     tree_unlink(tree, &vma->node, update);
 }
 
@@ -203,7 +232,7 @@ vma_t *vma_at_or_above(const bbtree_t *tree, size_t address)
     return address - vma_base(vma) < vma->length ? vma : vma_next(vma);
 }
 
-/* Hang an area in right behind `previous`, or right before `next`. */
+/* Hang a split area's upper part in. */
 static void link_after(bbtree_t *tree, vma_t *previous, vma_t *vma)
 {
     bbnode_t *parent = previous->node.right;
@@ -217,57 +246,54 @@ static void link_after(bbtree_t *tree, vma_t *previous, vma_t *vma)
     tree_link(tree, parent, LEFT, &vma->node, update);
 }
 
-static void link_before(bbtree_t *tree, vma_t *vma, vma_t *next)
+void vma_insert(bbtree_t *tree, vma_t *vma, const vma_place_t *place)
 {
-    bbnode_t *parent = next->node.left;
+    vma_t *previous = place->previous;
+    vma_t *next = place->next;
+    bbnode_t *parent;
+    side_t side = LEFT;
 
-    if (parent == NULL) {
-        tree_link(tree, &next->node, LEFT, &vma->node, update);
-        return;
+    vma->gap = vma_base(vma) - place->free_from;
+    vma->node.left = vma->node.right = NULL;
+    update(&vma->node);
+    if (next != NULL)
+        next->gap = vma_base(next) - vma_end(vma);
+    /* Of two neighbours one is below the other, and has nothing on this side. */
+    parent = vma_node(next);
+    if (previous != NULL && previous->node.right == NULL) {
+        parent = &previous->node;
+        side = RIGHT;
     }
-    while (parent->right != NULL)
-        parent = parent->right;
-    tree_link(tree, parent, RIGHT, &vma->node, update);
-    vma_refresh(next);
+    tree_link(tree, parent, side, &vma->node, update);
+    update_upwards(vma_node(next), update);
 }
 
-void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next)
-{
-    vma->gap = vma_base(vma) - free_from;
-    vma->largest_gap = usable_gap(vma);
-    if (next == NULL) {
-        tree_link(tree, bbtree_last(tree), RIGHT, &vma->node, update);
-        return;
-    }
-    /* The new leaf lies below the node behind it: often one climb serves both. */
-    next->gap = vma_base(next) - vma_end(vma);
-    link_before(tree, vma, next);
-}
-
-void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end)
+void vma_set_range(vma_t *vma, size_t base, size_t end)
 {
     size_t old_base = vma_base(vma);
     size_t old_end = vma_end(vma);
 
-    (void)tree;
     vma->length = end - base;
     if (base != old_base) {
         vma->node.value = base;
         vma->gap += base - old_base;
-        vma_refresh(vma);
+        update_upwards(&vma->node, update);
     }
     if (end != old_end) {
         vma_t *next = vma_next(vma);
 
         if (next != NULL) {
             next->gap += old_end - end;
-            vma_refresh(next);
+            update_upwards(&next->node, update);
         }
     }
 }
 
-/* The first node behind `node` with a usable gap of at least `length`. => NULL: none */
-static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
+/*
+ * The first node behind `node` with a usable gap of at least `length`, which is no more
+ * than LONG_GAP. => NULL: none
+ */
+static bbnode_t *next_with_gap(bbnode_t *node, size_t length)
 {
     for (;;) {
         bbnode_t *up;
@@ -292,6 +318,17 @@ static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
     }
 }
 
+/* The same for any length. */
+static bbnode_t *next_that_fits(bbnode_t *node, size_t length)
+{
+    size_t wanted = length < LONG_GAP ? length : LONG_GAP;
+
+    do
+        node = next_with_gap(node, wanted);
+    while (UNLIKELY(node != NULL && usable_gap(vma_of(node)) < length));
+    return node;
+}
+
 size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t length, vma_t **next)
 {
     bbnode_t *node = bbtree_search_ge(tree, low);
@@ -309,7 +346,7 @@ size_t vma_find_hole(const bbtree_t *tree, size_t low, size_t high, size_t lengt
         if ((gap < above ? gap : above) < length)
             node = next_that_fits(node, length);
     }
-    if (node != NULL) {
+    if (LIKELY(node != NULL)) {
         size_t start = node->value - vma_of(node)->gap;
 
         base = start > low ? start : low;
@@ -368,7 +405,7 @@ void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part)
     part->limit = limit_inside(limit_after(vma->limit, distance), length);
 }
 
-void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
+void vma_cut_below(vma_t *vma, size_t base)
 {
     size_t distance = base - vma_base(vma);
 
@@ -376,20 +413,26 @@ void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base)
     if (vma->ops->backed)
         vma->offset += (off_t)distance;
     vma->limit = limit_after(vma->limit, distance);
-    vma_set_range(tree, vma, base, vma_end(vma));
+    vma_set_range(vma, base, vma_end(vma));
 }
 
-void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end)
+void vma_cut_above(vma_t *vma, size_t end)
 {
-    ASSERT(end > vma_base(vma) && end <= vma_end(vma));
-    vma->limit = limit_inside(vma->limit, end - vma_base(vma));
-    vma_set_range(tree, vma, vma_base(vma), end);
+    size_t length = end - vma_base(vma);
+    vma_t *next = vma_next(vma);
+
+    ASSERT(length != 0 && length <= vma->length);
+    vma->limit = limit_inside(vma->limit, length);
+    if (next != NULL) {
+        next->gap += vma->length - length;
+        gap_grew(next);
+    }
+    vma->length = length;
 }
 
-bool vma_can_merge(const vma_t *vma, const vma_t *next)
+bool vma_can_merge_backing(const vma_t *vma, const vma_t *next)
 {
-    return vma_end(vma) == vma_base(next) && vma->flags == next->flags &&
-           (vma->flags & VMA_DEAD) == 0 && vma->ino == next->ino &&
+    return (vma->flags & VMA_DEAD) == 0 && vma->ino == next->ino &&
            (!vma->ops->backed || vma->offset + (off_t)vma->length == next->offset) &&
            (vma->limit == 0 || next->limit == VMA_ALL_ZERO);
 }
@@ -402,22 +445,22 @@ static off_t joined_limit(const vma_t *vma, const vma_t *next)
     return (off_t)vma->length + (next->limit == VMA_ALL_ZERO ? 0 : next->limit);
 }
 
-void vma_append(bbtree_t *tree, vma_t *vma, const vma_t *tail)
+void vma_append(vma_t *vma, const vma_t *tail)
 {
     vma->limit = joined_limit(vma, tail);
-    vma_set_range(tree, vma, vma_base(vma), vma_end(tail));
+    vma_set_range(vma, vma_base(vma), vma_end(tail));
 }
 
-void vma_prepend(bbtree_t *tree, vma_t *vma, const vma_t *head)
+void vma_prepend(vma_t *vma, const vma_t *head)
 {
     vma->limit = joined_limit(head, vma);
     vma->offset = head->offset;
-    vma_set_range(tree, vma, vma_base(head), vma_end(vma));
+    vma_set_range(vma, vma_base(head), vma_end(vma));
 }
 
 void vma_absorb(bbtree_t *tree, vma_t *vma, vma_t *next)
 {
     vma->limit = joined_limit(vma, next);
     vma->length += next->length;
-    vma_remove(tree, next);
+    vma_remove(tree, next, NULL);
 }

@@ -28,7 +28,7 @@ typedef enum fault_reason {
     FAULT_KERNEL_BUG,       /* same fault twice with nothing to do, reserved bits */
 } fault_reason_t;
 
-/* Everything a report needs, filled by fault_handle. */
+/* Everything a report needs, filled by fault_describe. */
 typedef struct fault {
     size_t address;
     unsigned code;          /* FAULT_* */
@@ -49,12 +49,21 @@ typedef struct fault {
 } fault_t;
 
 /*
- * Resolve a fault in a program's space.
+ * Resolve a fault in a program's space. => code: FAULT_*
  *
- * => address and code set in *fault; the rest is filled on failure
  * => FAULT_RESOLVED: the access can be tried again
+ * => any other: nothing changed; fault_describe says more
  * => takes mspace->lock; O(log areas + levels)
  */
+fault_reason_t fault_resolve(mspace_t *mspace, size_t address, unsigned code);
+
+/*
+ * A fault that was not resolved: what a report needs to know of its surroundings.
+ * => address, code and reason are set in *fault; takes mspace->lock
+ */
+void fault_describe(mspace_t *mspace, fault_t *fault);
+
+/* Both; address and code are set in *fault. */
 fault_reason_t fault_handle(mspace_t *mspace, fault_t *fault);
 
 /*

@@ -38,6 +38,8 @@ struct mspace {
     size_t lower_bound;     /* (c) */
     size_t upper_bound;     /* (c) first address past the space */
     size_t map_base;        /* (m) where the search for a free range begins */
+    size_t full_end;        /* (m) below, from map_base up, no place is free... */
+    size_t full_length;     /* (m) ...for so many bytes or more: searches begin there */
     size_t v_size;          /* (m) pages promised by all areas */
     size_t locked;          /* (m) pages of them in areas that are VMA_LOCKED */
     int lock_future;        /* (m) the VMA_LOCKS of areas to come */
@@ -419,7 +421,12 @@ const char *memory_check(void);
  * The one judge of ranges: aligned, not empty, inside the space. Only after its
  * yes may address and length be added.
  */
-bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length);
+static inline bool mspace_legal_range(const mspace_t *mspace, size_t address, size_t length)
+{
+    return ((address | length) & PAGE_MASK) == 0 && length != 0 &&
+           address >= mspace->lower_bound && length <= mspace->upper_bound &&
+           address <= mspace->upper_bound - length;
+}
 
 /* Whether limits.data allows `pages` more of a program's data. O(areas) */
 bool mspace_may_have_data(mspace_t *mspace, size_t pages);
@@ -544,6 +551,15 @@ static inline void mspace_account(mspace_t *mspace)
 void mspace_change_entries(mspace_t *mspace, vma_t *first, size_t base, size_t end,
                            mmu_change_t *ours, mmu_change_t *foreign, void *context);
 
+/* The free range before `next`, or behind the last area if that is NULL, became larger. */
+static inline void mspace_note_hole(mspace_t *mspace, const vma_t *next)
+{
+    size_t start = next != NULL ? vma_base(next) - next->gap : 0;
+
+    if (start < mspace->full_end)
+        mspace->full_end = start;
+}
+
 /* An entry of our own was taken out: release its frame and count it. */
 void mspace_drop_entry(mspace_t *mspace, mmu_entry_t entry);
 
@@ -589,6 +605,13 @@ vma_t *mspace_remove(mspace_t *mspace, vma_t *first, size_t base, size_t end, vm
 int mspace_take_out(mspace_t *mspace, size_t base, size_t end);
 
 /*
+ * The same with the first area at or above base in hand, which begins below end; of
+ * _tail, with an area whose part from base on goes, but not all of it.
+ */
+int mspace_take_out_parts(mspace_t *mspace, vma_t *first, size_t base, size_t end);
+void mspace_take_out_tail(mspace_t *mspace, vma_t *vma, size_t base);
+
+/*
  * The place that mspace_map takes without VMA_FIXED. => 0: there is no room
  *
  * => hint: 0, or where it would be best
@@ -631,11 +654,14 @@ void mspace_give_node(mspace_t *mspace, vma_t *vma);
 int mspace_candidate(vma_t *vma, size_t length, inode_t *ino, off_t offset, off_t limit,
                      int flags);
 
+/* Put a made-up area in. => place: the free range that it goes into */
+void mspace_insert(mspace_t *mspace, vma_t *vma, const vma_place_t *place);
+
 /*
- * Put a made-up area in. => free_from: where the free range that it goes into
- * begins; next: the area behind it, or NULL
+ * Move the end of an area up, as far as its flags would be mapped there; what is there is
+ * free. => 0; -EAGAIN, -ENOMEM: as mspace_promise
  */
-void mspace_insert(mspace_t *mspace, vma_t *vma, size_t free_from, vma_t *next);
+int mspace_grow(mspace_t *mspace, vma_t *vma, size_t end);
 
 /* Merge an area with both neighbours if they continue it. => what it became */
 vma_t *mspace_merge(mspace_t *mspace, vma_t *vma);

@@ -57,14 +57,21 @@ typedef struct mmu_place {
     page_t directory;
 } mmu_place_t;
 
-/* Find the place of vaddr. => place->entry is NULL if no table covers it */
-void mmu_find(page_t directory, size_t vaddr, mmu_place_t *place);
+/*
+ * Find the place of vaddr.
+ *
+ * => what is there; 0 also if no table covers it, and place->entry is NULL
+ */
+mmu_entry_t mmu_find(page_t directory, size_t vaddr, mmu_place_t *place);
 
 /* The same, making the tables. => -ENOMEM: nothing changed */
 int mmu_make(page_t directory, size_t vaddr, mmu_place_t *place);
 
 /* What is there. => 0 also where there is no table */
 mmu_entry_t mmu_get(const mmu_place_t *place);
+
+/* Put an entry where there is none, but a table. => not 0 */
+void mmu_put(const mmu_place_t *place, mmu_entry_t entry);
 
 /*
  * Put an entry there; flush the page if what was there was present and its
@@ -74,10 +81,13 @@ mmu_entry_t mmu_get(const mmu_place_t *place);
  */
 void mmu_set(const mmu_place_t *place, mmu_entry_t entry);
 
+/* The same where both are present. */
+void mmu_replace(const mmu_place_t *place, mmu_entry_t entry);
+
 /* Add MMU_WRITE to the present entry there, and flush the page if its space is current. */
 void mmu_allow_write(const mmu_place_t *place);
 
-/* mmu_find and mmu_get in one. */
+/* mmu_find for what is there alone. */
 mmu_entry_t mmu_read(page_t directory, size_t vaddr);
 
 /*

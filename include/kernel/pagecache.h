@@ -31,7 +31,7 @@ int pagecache_get(inode_t *ino, size_t index, page_t *page);
 /* Whether a reference to a cached page may be kept, by mapping it. */
 static inline bool pagecache_may_share(page_t page)
 {
-    return physical_frame(page)->count < PAGECACHE_SHARES;
+    return physical_frames[page >> PAGE_SHIFT].count < PAGECACHE_SHARES;
 }
 
 /* pagecache_get only if it is in memory already. => PAGE_NONE: it is not */

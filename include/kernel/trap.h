@@ -19,7 +19,7 @@ void trap_init(void);
  * => true: handled, go back to where it came from
  * => false, in ring 0: a fault in a user copy becomes -EFAULT, any other a panic
  * => a handler for ring 3 always returns true, or does not return
- * => trap_set_handler returns the handler so far, or NULL
+ * => trap_set_handler takes one, and returns the one so far, or NULL
  */
 typedef bool trap_handler_t(trap_frame_t *frame);
 trap_handler_t *trap_set_handler(unsigned vector, trap_handler_t *handler);

@@ -29,6 +29,7 @@ typedef struct bbtree {
     bbnode_t *root;
     size_t count;
     bbtree_update_t *update;    /* NULL: a plain tree */
+    bbnode_t *recent;           /* the owner's: a node of the tree, or NULL */
 } bbtree_t;
 
 void bbtree_init(bbtree_t *tree, bbtree_update_t *update);
@@ -55,6 +56,14 @@ bbnode_t *bbtree_first(const bbtree_t *tree);
 bbnode_t *bbtree_last(const bbtree_t *tree);
 bbnode_t *bbtree_next(const bbnode_t *node);
 bbnode_t *bbtree_previous(const bbnode_t *node);
+
+/*
+ * Take the nodes from `first` up to before `end` (NULL: all behind) out at once, and make
+ * the tree anew of the others: for when most of them go.
+ *
+ * => those taken out, chained by `left`; O(n), recursion bounded by the height
+ */
+bbnode_t *bbtree_remove_run(bbtree_t *tree, bbnode_t *first, bbnode_t *end);
 
 static inline bbnode_t *bbnode_parent(const bbnode_t *node)
 {

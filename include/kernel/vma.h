@@ -4,9 +4,11 @@
 #ifndef KERNEL_VMA_H
 #define KERNEL_VMA_H
 
+#include <kernel/errno.h>
 #include <kernel/inode.h>
 #include <kernel/layout.h>
 #include <kernel/mmu.h>
+#include <kernel/physical.h>
 #include <kernel/tree.h>
 #include <kernel/types.h>
 
@@ -75,6 +77,7 @@ typedef struct vma_ops {
     const char *name;
     bool backed;            /* `offset` counts bytes of what is behind the area */
     bool foreign;           /* the frames are not ours: never counted nor released */
+    bool zeroes;            /* what `fill` gives is vma_fill_zeroes, always */
 
     /*
      * The frame for a page that has no entry yet, to be mapped as the entry
@@ -110,7 +113,8 @@ struct vma {
     bbnode_t node;          /* node.value is the base address */
     size_t length;          /* bytes, a multiple of PAGE_SIZE */
     size_t gap;             /* free bytes between the area before and this one */
-    size_t largest_gap;     /* the most of a `gap` in the subtree that a search may use */
+    size_t largest_gap;     /* the most of a `gap` in the subtree that a search may use;
+                             * long ones (vma.c) count as one length */
     inode_t *ino;           /* VMA_FILE: the file, with a reference; else NULL */
     off_t offset;           /* VMA_FILE: into the file; VMA_PHYS: the physical address */
     off_t limit;            /* bytes of backing from the area's start, past it zeroes;
@@ -122,11 +126,16 @@ struct vma {
 static_assert(sizeof(size_t) != 4 || sizeof(vma_t) <= 56,
               "with its superbuffer's registry an area takes 64 bytes of heap");
 
-/* The area of a node of mspace->tree; NULL for NULL. */
+/* The area of a node of mspace->tree, and back; NULL for NULL. */
 static_assert(offsetof(struct vma, node) == 0, "vma_of is a cast");
 static inline vma_t *vma_of(bbnode_t *node)
 {
     return (vma_t *)node;
+}
+
+static inline bbnode_t *vma_node(vma_t *vma)
+{
+    return (bbnode_t *)vma;
 }
 
 static inline size_t vma_base(const vma_t *vma)
@@ -153,6 +162,26 @@ struct kMMU {
                                      * read fault maps those that are cached; 1: only its own */
 };
 extern struct kMMU kMMU;
+
+/*
+ * Zeroes for a page: the common frame to be read, a frame of its own to be written to.
+ * => as vma_ops_t's fill
+ */
+static inline int vma_fill_zeroes(bool write, mmu_entry_t *entry)
+{
+    page_t page;
+
+    if (!write) {
+        *entry = kMMU.zero_page | MMU_OBJECT;
+        return 0;
+    }
+    page = page_new(OWNER_ANON);
+    if (UNLIKELY(page == PAGE_NONE))
+        return -ENOMEM;
+    mmu_clear_page(page);
+    *entry = page | MMU_WRITE;
+    return 0;
+}
 
 /* back_anon.c, back_file.c, back_phys.c */
 extern const vma_ops_t vma_ops_anon;
@@ -225,18 +254,24 @@ static inline bool vma_allows(const vma_t *vma, bool write, bool execute)
  */
 mmu_entry_t vma_entry(const vma_t *vma, mmu_entry_t entry);
 
-/* The bits that the area's rights give a page; 0 when it grants none. */
-static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
+/* The bits that an area's rights give a page, if it grants any. */
+static inline mmu_entry_t vma_granted_bits(const vma_t *vma)
 {
-    mmu_entry_t bits = MMU_PRESENT | MMU_USER;
+    mmu_entry_t bits = MMU_PRESENT | MMU_USER | MMU_NOEXEC;
 
-    if ((vma->flags & VMA_RIGHTS) == 0)
-        return 0;
-    if ((vma->flags & VMA_EXEC) == 0)
-        bits |= MMU_NOEXEC;
-    if (UNLIKELY((vma->flags & VMA_UNCACHED) != 0))
+    if (LIKELY((vma->flags & (VMA_EXEC | VMA_UNCACHED)) == 0))
+        return bits;
+    if ((vma->flags & VMA_EXEC) != 0)
+        bits &= ~(mmu_entry_t)MMU_NOEXEC;
+    if ((vma->flags & VMA_UNCACHED) != 0)
         bits |= MMU_UNCACHED | MMU_WRITE_THROUGH;
     return bits;
+}
+
+/* The same; 0 when it grants none. */
+static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
+{
+    return (vma->flags & VMA_RIGHTS) != 0 ? vma_granted_bits(vma) : 0;
 }
 
 /* Free pages that searches keep below an area that grows down, and that its growth
@@ -244,7 +279,8 @@ static inline mmu_entry_t vma_entry_bits(const vma_t *vma)
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /*
- * The tree of areas: `tree` is mspace->tree, initialised with vma_update. Each
+ * The tree of areas: `tree` is mspace->tree, initialised with vma_update; its `recent`
+ * is the area of the last page fault, dropped when any area is taken out. Each
  * area knows the free bytes before it (`gap`) and the most free bytes, guard gaps
  * left out, before any area of its subtree (`largest_gap`).
  *
@@ -255,8 +291,11 @@ bool vma_update(bbnode_t *node);
 /* Say that an area's `gap` changed. */
 void vma_refresh(vma_t *vma);
 
-/* Take an area out of the tree. The gap of the area behind it is the caller's. */
-void vma_remove(bbtree_t *tree, vma_t *vma);
+/*
+ * Take an area out of the tree. => next: the area behind it, whose gap takes in its range;
+ * NULL: there is none, or its gap is the caller's
+ */
+void vma_remove(bbtree_t *tree, vma_t *vma, vma_t *next);
 
 /* The area that holds the address, or the next one above it. => NULL: none */
 vma_t *vma_at_or_above(const bbtree_t *tree, size_t address);
@@ -271,14 +310,37 @@ static inline vma_t *vma_previous(const vma_t *vma)
     return vma_of(bbtree_previous(&vma->node));
 }
 
-/*
- * Put an area in. => free_from: the end of the area before it, or the space's
- * lower bound; next: the area behind it, or NULL
- */
-void vma_insert(bbtree_t *tree, vma_t *vma, size_t free_from, vma_t *next);
+/* A free range: where it begins, and the areas around it, or NULL. */
+typedef struct vma_place {
+    size_t free_from;       /* the end of `previous`, or the space's lower bound */
+    vma_t *previous;
+    vma_t *next;
+} vma_place_t;
+
+/* The one before `next`, or behind the last area if that is NULL. */
+static inline vma_place_t vma_place_before(const bbtree_t *tree, size_t lower_bound, vma_t *next)
+{
+    vma_t *previous = next != NULL ? vma_previous(next) : vma_of(bbtree_last(tree));
+
+    return (vma_place_t){ previous != NULL ? vma_end(previous) : lower_bound, previous, next };
+}
+
+/* Put an area in, somewhere in a free range. */
+void vma_insert(bbtree_t *tree, vma_t *vma, const vma_place_t *place);
 
 /* Move an area's ends, not past its neighbours. Nothing but the range changes. */
-void vma_set_range(bbtree_t *tree, vma_t *vma, size_t base, size_t end);
+void vma_set_range(vma_t *vma, size_t base, size_t end);
+
+/* The same with its base alone. */
+static inline void vma_set_base(vma_t *vma, size_t base)
+{
+    size_t more = vma_base(vma) - base;
+
+    vma->node.value = base;
+    vma->length += more;
+    vma->gap -= more;
+    vma_refresh(vma);
+}
 
 /*
  * The lowest free place for `length` bytes in [low, high), out of the guard gap of an
@@ -303,18 +365,23 @@ void vma_split(bbtree_t *tree, vma_t *vma, size_t vaddr, vma_t *upper);
 void vma_copy_part(const vma_t *vma, size_t vaddr, size_t length, vma_t *part);
 
 /* Take the part below `base`, or from `end` on, off an area in the tree. */
-void vma_cut_below(bbtree_t *tree, vma_t *vma, size_t base);
-void vma_cut_above(bbtree_t *tree, vma_t *vma, size_t end);
+void vma_cut_below(vma_t *vma, size_t base);
+void vma_cut_above(vma_t *vma, size_t end);
 
-/* Whether the area `next`, right behind `vma`, continues it. */
-bool vma_can_merge(const vma_t *vma, const vma_t *next);
+/* Whether the area `next` continues `vma`; _backing: which it touches, and has its flags. */
+bool vma_can_merge_backing(const vma_t *vma, const vma_t *next);
+static inline bool vma_can_merge(const vma_t *vma, const vma_t *next)
+{
+    return vma_end(vma) == vma_base(next) && vma->flags == next->flags &&
+           vma_can_merge_backing(vma, next);
+}
 
 /*
  * Let an area take over the range of another one, which it can merge with and
  * which is not in the tree: one behind it, or one before it.
  */
-void vma_append(bbtree_t *tree, vma_t *vma, const vma_t *tail);
-void vma_prepend(bbtree_t *tree, vma_t *vma, const vma_t *head);
+void vma_append(vma_t *vma, const vma_t *tail);
+void vma_prepend(vma_t *vma, const vma_t *head);
 
 /* The same with the next area of the tree, which goes: its node and its file
  * reference are the caller's. */

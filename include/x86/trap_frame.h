@@ -65,7 +65,7 @@ enum {
 
 static inline bool trap_from_user(const trap_frame_t *frame)
 {
-    return (frame->cs & 3) == 3;
+    return (frame->cs & 3) != 0;
 }
 
 #endif

@@ -13,6 +13,7 @@ void bbtree_init(bbtree_t *tree, bbtree_update_t *update)
     tree->root = NULL;
     tree->count = 0;
     tree->update = update;
+    tree->recent = NULL;
 }
 
 int bbtree_insert(bbtree_t *tree, bbnode_t *node)
@@ -150,6 +151,58 @@ bbnode_t *bbtree_next(const bbnode_t *node)
 bbnode_t *bbtree_previous(const bbnode_t *node)
 {
     return neighbour(node, LEFT);
+}
+
+/* Make a subtree of the first `count` nodes of a chain, and take them off it. => its root */
+static bbnode_t *build(bbnode_t **chain, size_t count, bbtree_update_t *update)
+{
+    size_t below = count / 2;           /* nodes on its left: as many as above, or one more */
+    size_t above = count - 1 - below;
+    bbnode_t *node;
+    bbnode_t *left;
+
+    if (count == 0)
+        return NULL;
+    left = build(chain, below, update);
+    node = *chain;
+    *chain = node->left;
+    node->left = left;
+    node->right = build(chain, above, update);
+    /* One more is one higher if it begins a new row. */
+    node->parent = above != below && (above & below) == 0 ? LEFT : EVEN;
+    if (left != NULL)
+        set_parent(left, node);
+    if (node->right != NULL)
+        set_parent(node->right, node);
+    if (update != NULL)
+        update(node);
+    return node;
+}
+
+bbnode_t *bbtree_remove_run(bbtree_t *tree, bbnode_t *first, bbnode_t *end)
+{
+    bbnode_t *chains[2];                /* those that stay, and those that go */
+    bbnode_t **tails[2] = { &chains[0], &chains[1] };
+    size_t counts[2] = { 0, 0 };
+    unsigned which = 0;
+    bbnode_t *next;
+
+    tree->recent = NULL;
+    for (bbnode_t *node = bbtree_first(tree); node != NULL; node = next) {
+        next = bbtree_next(node);
+        if (node == first)
+            which = 1;
+        if (node == end)
+            which = 0;
+        /* A walk looks to the left of nodes only on its way down: these are done. */
+        *tails[which] = node;
+        tails[which] = &node->left;
+        counts[which]++;
+    }
+    *tails[0] = *tails[1] = NULL;
+    tree->count = counts[0];
+    tree->root = build(&chains[0], counts[0], tree->update);
+    return chains[1];
 }
 
 /* What a walk in order of keys has seen so far. */

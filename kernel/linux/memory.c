@@ -286,8 +286,22 @@ static int32_t check_and_map(request_t *request)
     return request->is_zeroes ? map_shared_zeroes(request, flags) : map(request, flags);
 }
 
+/* What most calls ask for, and all of it right: private memory of no file, anywhere. */
+static int32_t map_anywhere(size_t length, uint32_t rights)
+{
+    int32_t flags = VMA_ANON | VMA_CAPABILITIES | (int32_t)(rights & VMA_RIGHTS);
+    void *place = mspace_map(task_current->mspace, 0, align_up(length, PAGE_SIZE), NULL, 0, 0,
+                             flags);
+
+    return place != NULL ? (int32_t)(size_t)place : map_error(false);
+}
+
 int32_t linux_mmap2(const trap_frame_t *call)
 {
+    if (LIKELY(call->esi == (MAP_PRIVATE | MAP_ANONYMOUS) && (call->ebx | call->ebp) == 0 &&
+               call->ecx - 1 < USER_END && task_current->mspace->lock_future == 0))
+        return map_anywhere(call->ecx, call->edx);
+
     request_t request = {
         .call = call->eax,
         .address = call->ebx,
@@ -408,8 +422,13 @@ int32_t linux_mprotect(const trap_frame_t *call)
 {
     size_t address = call->ebx, length = call->ecx;
     uint32_t rights = call->edx;
+    mspace_t *mspace = task_current->mspace;
     int32_t err;
 
+    /* Most calls are right; what is refused is looked at. */
+    if (LIKELY((rights & ~(uint32_t)VMA_RIGHTS) == 0 && mspace->locked == 0) &&
+        mspace_protect(mspace, address, align_up(length, PAGE_SIZE), (int)rights) == 0)
+        return 0;
     if ((address & PAGE_MASK) != 0 || (rights & PROT_GROWS) == PROT_GROWS)
         return -EINVAL;
     if (length == 0)

@@ -9,6 +9,7 @@
 bits 32
 
 KERNEL_DATA equ 0x10
+PAGE_FAULT  equ 14
 
 ; The processor may have SMAP: then `clac` goes where these three bytes are, and
 ; `stac` likewise. kernel/x86/trap.c patches them before paging is on.
@@ -86,6 +87,21 @@ system_call:
     call [trap_system_call]
     jmp trap_restore
 
+; The page fault: no search either.
+extern trap_handlers
+extern trap_refused
+page_fault_entry:
+    push dword PAGE_FAULT
+    SAVE_REGISTERS
+    mov ebp, esp
+    mov eax, esp
+    call [trap_handlers + 4 * PAGE_FAULT]
+    test al, al
+    jnz trap_restore
+    mov eax, esp
+    call trap_refused
+    jmp trap_restore
+
 ; void trap_return(trap_frame_t *frame)
 global trap_return
 trap_return:
@@ -106,7 +122,9 @@ stub_%1:
 
 %assign vector 0
 %rep 48
+%if vector != PAGE_FAULT
     STUB vector
+%endif
 %assign vector vector + 1
 %endrep
 
@@ -115,7 +133,11 @@ global trap_stubs
 trap_stubs:
 %assign vector 0
 %rep 48
+%if vector = PAGE_FAULT
+    dd page_fault_entry
+%else
     dd stub_%+vector
+%endif
 %assign vector vector + 1
 %endrep
 global trap_system_call_stub

@@ -30,9 +30,17 @@ extern const struct smap_site {
     uint32_t opcode;
 } smap_sites[], smap_sites_end[];
 void trap_dispatch(trap_frame_t *frame);
+void trap_refused(trap_frame_t *frame);
 _Noreturn void trap_double_fault(void);
 
-static trap_handler_t *handlers[VECTOR_COUNT];
+static bool nobody(trap_frame_t *frame)
+{
+    (void)frame;
+    return false;
+}
+
+/* entry.asm calls that of the page fault, which has one at all times. */
+trap_handler_t *trap_handlers[VECTOR_COUNT] = { [TRAP_PAGE_FAULT] = nobody };
 const trap_frame_t *trap_fatal_frame;
 
 /* entry.asm calls it on int 0x80, without looking at the rest. */
@@ -40,10 +48,10 @@ trap_system_call_t *trap_system_call;
 
 trap_handler_t *trap_set_handler(unsigned vector, trap_handler_t *handler)
 {
-    ASSERT(vector < VECTOR_COUNT && vector != TRAP_SYSTEM_CALL);
-    trap_handler_t *before = handlers[vector];
+    ASSERT(vector < VECTOR_COUNT && vector != TRAP_SYSTEM_CALL && handler != NULL);
+    trap_handler_t *before = trap_handlers[vector];
 
-    handlers[vector] = handler;
+    trap_handlers[vector] = handler;
     return before;
 }
 
@@ -153,26 +161,31 @@ static NOINLINE bool fix_kernel_fault(trap_frame_t *frame)
         return false;
     if (fix_segment_pop(frame) || fix_segment_load(frame))
         return true;
-    if (fix_iret(frame, &user) && handlers[frame->vector] != NULL
-        && handlers[frame->vector](&user))
+    if (fix_iret(frame, &user) && trap_handlers[frame->vector] != NULL
+        && trap_handlers[frame->vector](&user))
         return_again(frame, &user);
     return false;
 }
 
-void trap_dispatch(trap_frame_t *frame)
+/* No handler took it. */
+void trap_refused(trap_frame_t *frame)
 {
-    trap_handler_t *handler = handlers[frame->vector];
-
-    if (frame->vector >= IRQ_FIRST && frame->vector < IRQ_FIRST + IRQ_COUNT)
-        return;                         /* spurious: every line is masked */
-    if (handler != NULL && (trap_from_user(frame) || frame->vector == TRAP_PAGE_FAULT) &&
-        handler(frame))
-        return;
     if (!trap_from_user(frame) && fix_kernel_fault(frame))
         return;
     trap_fatal_frame = frame;
     panic("%s in %s, error code %#x", trap_name(frame->vector),
           trap_from_user(frame) ? "ring 3, which nobody handles" : "the kernel", frame->error);
+}
+
+/* Any trap but the system call and the page fault. */
+void trap_dispatch(trap_frame_t *frame)
+{
+    trap_handler_t *handler = trap_handlers[frame->vector];
+
+    if (frame->vector >= IRQ_FIRST && frame->vector < IRQ_FIRST + IRQ_COUNT)
+        return;                         /* spurious: every line is masked */
+    if (handler == NULL || !trap_from_user(frame) || !handler(frame))
+        trap_refused(frame);
 }
 
 /* The processor switched to the double fault's own task: what it left is in the TSS. */
@@ -183,8 +196,8 @@ void trap_double_fault(void)
     tables_interrupted_frame(&frame);
     frame.vector = TRAP_DOUBLE_FAULT;
     trap_fatal_frame = &frame;
-    if (handlers[TRAP_DOUBLE_FAULT] != NULL)
-        handlers[TRAP_DOUBLE_FAULT](&frame);
+    if (trap_handlers[TRAP_DOUBLE_FAULT] != NULL)
+        trap_handlers[TRAP_DOUBLE_FAULT](&frame);
     panic("double fault in the kernel");
 }
 

@@ -20,25 +20,66 @@ enum {
 
 /* ---- one entry */
 
-static ALWAYS_INLINE void find_in(const paging_format_t *format, page_t directory,
-                                  size_t vaddr, mmu_place_t *place)
+/*
+ * The last-level table that was found last. Faults come in runs, so it is mostly the
+ * next one's, too; paging_forget_table is called where a table moves or is freed.
+ */
+static struct recent {
+    page_t directory;       /* PAGE_NONE: none */
+    size_t vaddr;           /* any that the table maps */
+    char *table;
+    frame_t *frame;
+} recent;
+
+void paging_forget_table(void)
+{
+    recent.directory = PAGE_NONE;
+}
+
+/* For debug builds: nobody forgot to forget. */
+static inline bool recent_is_there(void)
 {
     walk_t at;
 
-    place->vaddr = vaddr;
-    place->directory = directory;
-    if (walk_down(format, directory, vaddr, 0, &at)) {
-        place->entry = (char *)at.table + at.index * format->entry_bytes;
-        place->table = &physical_frames[at.page >> PAGE_SHIFT];
-    } else {
-        place->entry = NULL;
-        place->table = NULL;
-    }
+    return WITH_FORMAT(walk_down, recent.directory, recent.vaddr, 0, &at) &&
+           at.table == recent.table;
 }
 
-void mmu_find(page_t directory, size_t vaddr, mmu_place_t *place)
+/* => the recent table is vaddr's */
+static ALWAYS_INLINE mmu_entry_t look_in_recent(const paging_format_t *format, page_t directory,
+                                                size_t vaddr, mmu_place_t *place)
 {
-    WITH_FORMAT(find_in, directory, vaddr, place);
+    char *entry = recent.table + walk_index(format, 0, vaddr) * format->entry_bytes;
+
+    DEBUG_ASSERT(recent_is_there());
+    *place = (mmu_place_t){ entry, recent.frame, vaddr, directory };
+    return entry_load_border(format, entry);
+}
+
+static NOINLINE mmu_entry_t find_table(page_t directory, size_t vaddr, mmu_place_t *place)
+{
+    walk_t at;
+
+    if (!WITH_FORMAT(walk_down, directory, vaddr, 0, &at)) {
+        *place = (mmu_place_t){ NULL, NULL, vaddr, directory };
+        return 0;
+    }
+    recent = (struct recent){ directory, vaddr, at.table, &physical_frames[at.page >> PAGE_SHIFT] };
+    return WITH_FORMAT(look_in_recent, directory, vaddr, place);
+}
+
+static ALWAYS_INLINE mmu_entry_t find_in(const paging_format_t *format, page_t directory,
+                                         size_t vaddr, mmu_place_t *place)
+{
+    if (LIKELY(recent.directory == directory) &&
+        LIKELY((recent.vaddr ^ vaddr) < walk_span(format, 1)))
+        return look_in_recent(format, directory, vaddr, place);
+    return find_table(directory, vaddr, place);
+}
+
+mmu_entry_t mmu_find(page_t directory, size_t vaddr, mmu_place_t *place)
+{
+    return WITH_FORMAT(find_in, directory, vaddr, place);
 }
 
 int mmu_make(page_t directory, size_t vaddr, mmu_place_t *place)
@@ -59,9 +100,7 @@ mmu_entry_t mmu_get(const mmu_place_t *place)
 {
     if (place->entry == NULL)
         return 0;
-    if (paging_format->entry_bytes == 4)
-        return entry_to_border(&walk_2level, entry_load(&walk_2level, place->entry, 0));
-    return entry_to_border(&walk_pae, entry_load(&walk_pae, place->entry, 0));
+    return WITH_FORMAT(entry_load_border, place->entry);
 }
 
 static inline bool is_current(page_t directory)
@@ -69,19 +108,55 @@ static inline bool is_current(page_t directory)
     return directory == paging_state.current;
 }
 
-void mmu_set(const mmu_place_t *place, mmu_entry_t entry)
+static ALWAYS_INLINE void put_in(const paging_format_t *format, const mmu_place_t *place,
+                                 mmu_entry_t entry)
 {
     frame_t *table = place->table;
-    mmu_entry_t old = mmu_get(place);
 
-    ASSERT(place->entry != NULL);
-    if (paging_format->entry_bytes == 4)
-        entry_store(&walk_2level, place->entry, 0, entry_from_border(&walk_2level, entry));
-    else
-        entry_store(&walk_pae, place->entry, 0, entry_from_border(&walk_pae, entry));
+    entry_store_new(format, place->entry, entry, entry_no_execute(format, entry));
+    table->count++;
+}
+
+void mmu_put(const mmu_place_t *place, mmu_entry_t entry)
+{
+    DEBUG_ASSERT(place->entry != NULL && mmu_get(place) == 0 && entry != 0);
+    WITH_FORMAT(put_in, place, entry);
+}
+
+static ALWAYS_INLINE void set_in(const paging_format_t *format, const mmu_place_t *place,
+                                 mmu_entry_t entry)
+{
+    frame_t *table = place->table;
+    mmu_entry_t old = entry_load_border(format, place->entry);
+
+    if (format->entry_bytes == 8 && (old & MMU_PRESENT) != 0)
+        entry_hide(place->entry);
+    entry_store_new(format, place->entry, entry, entry_no_execute(format, entry));
     table->count = (uint16_t)(table->count + (entry != 0) - (old != 0));
     if ((old & MMU_PRESENT) != 0 && is_current(place->directory))
         paging_flush_page(place->vaddr);
+}
+
+void mmu_set(const mmu_place_t *place, mmu_entry_t entry)
+{
+    ASSERT(place->entry != NULL);
+    WITH_FORMAT(set_in, place, entry);
+}
+
+static ALWAYS_INLINE void replace_in(const paging_format_t *format, const mmu_place_t *place,
+                                     mmu_entry_t entry)
+{
+    if (format->entry_bytes == 8)
+        entry_hide(place->entry);
+    entry_store_new(format, place->entry, entry, entry_no_execute(format, entry));
+    if (is_current(place->directory))
+        paging_flush_page(place->vaddr);
+}
+
+void mmu_replace(const mmu_place_t *place, mmu_entry_t entry)
+{
+    DEBUG_ASSERT((mmu_get(place) & entry & MMU_PRESENT) != 0);
+    WITH_FORMAT(replace_in, place, entry);
 }
 
 void mmu_allow_write(const mmu_place_t *place)
@@ -98,8 +173,7 @@ mmu_entry_t mmu_read(page_t directory, size_t vaddr)
 {
     mmu_place_t place;
 
-    mmu_find(directory, vaddr, &place);
-    return mmu_get(&place);
+    return mmu_find(directory, vaddr, &place);
 }
 
 void mmu_flush(page_t directory, size_t vaddr)
@@ -502,18 +576,19 @@ static ALWAYS_INLINE int fill_table(const paging_format_t *format, const walk_t 
                                     size_t vaddr, size_t count, mmu_fill_t *fill, void *context)
 {
     frame_t *table = &physical_frames[at->page >> PAGE_SHIFT];
+    char *place = (char *)at->table + at->index * format->entry_bytes;
     size_t used = table->count;
     int err = 0;
 
-    for (unsigned i = at->index; count-- > 0; i++, vaddr += PAGE_SIZE) {
+    for (; count-- > 0; place += format->entry_bytes, vaddr += PAGE_SIZE) {
         mmu_entry_t entry;
 
-        if (entry_load(format, at->table, i) != 0)
+        if (entry_load_border(format, place) != 0)
             continue;
         err = fill(context, vaddr, &entry);
         if (err != 0)
             break;
-        entry_store(format, at->table, i, entry_from_border(format, entry));
+        entry_store_new(format, place, entry, entry_no_execute(format, entry));
         used += entry != 0;
     }
     table->count = (uint16_t)used;
@@ -592,57 +667,65 @@ void temporary_slots_init(void)
     }
 }
 
-static ALWAYS_INLINE void slot_store(unsigned index, uint64_t entry)
+static inline bool slot_is_taken(unsigned index)
 {
-    if (paging_format->entry_bytes == 4)
-        entry_store(&walk_2level, slot_entry[index], 0, entry);
-    else
-        entry_store(&walk_pae, slot_entry[index], 0, entry);
+    return *(const volatile uint32_t *)slot_entry[index] != 0;
 }
 
-/* A slot in use is a bug of the caller: its page would be lost from view. */
-static inline void *slot_map(unsigned index, page_t page)
+static ALWAYS_INLINE void *slot_map(const paging_format_t *format, unsigned index, page_t page)
 {
-    DEBUG_ASSERT(paging_state.on);
-    ASSERT(*(const volatile uint32_t *)slot_entry[index] == 0);
-    slot_store(index, page | ENTRY_PRESENT | ENTRY_WRITE | paging_state.no_execute);
+    DEBUG_ASSERT(paging_state.on && !slot_is_taken(index));
+    entry_store_new(format, slot_entry[index], page | ENTRY_PRESENT | ENTRY_WRITE,
+                    (uint32_t)(paging_state.no_execute >> 32));
     return (void *)slot_address(index);
 }
 
-static inline void slot_unmap(unsigned index)
+static ALWAYS_INLINE void slot_unmap(const paging_format_t *format, unsigned index)
 {
-    ASSERT(*(const volatile uint32_t *)slot_entry[index] != 0);
-    slot_store(index, 0);
+    entry_clear(format, slot_entry[index]);
     paging_flush_page(slot_address(index));
 }
 
+/* A slot in use is a bug of the caller: its page would be lost from view. */
 void *mmu_temporary_map(unsigned index, page_t page)
 {
-    ASSERT(index < TEMPORARY_OWN);
-    return slot_map(index, page);
+    ASSERT(index < TEMPORARY_OWN && !slot_is_taken(index));
+    return WITH_FORMAT(slot_map, index, page);
 }
 
 void mmu_temporary_unmap(unsigned index)
 {
-    ASSERT(index < TEMPORARY_OWN);
-    slot_unmap(index);
+    ASSERT(index < TEMPORARY_OWN && slot_is_taken(index));
+    WITH_FORMAT(slot_unmap, index);
+}
+
+static ALWAYS_INLINE void clear_in(const paging_format_t *format, page_t page)
+{
+    cpu_clear_page(slot_map(format, TEMPORARY_OWN, page));
+    slot_unmap(format, TEMPORARY_OWN);
 }
 
 void mmu_clear_page(page_t page)
 {
-    cpu_clear_page(slot_map(TEMPORARY_OWN, page));
-    slot_unmap(TEMPORARY_OWN);
+    WITH_FORMAT(clear_in, page);
 }
 
-void mmu_copy_page(page_t page, const void *source)
+static ALWAYS_INLINE void copy_in(const paging_format_t *format, page_t page,
+                                  const void *source, bool guarded)
 {
-    void *to = slot_map(TEMPORARY_OWN, page);
-    bool guarded = cpu_features.smap && (size_t)source >= USER_BASE && (size_t)source < USER_END;
+    void *to = slot_map(format, TEMPORARY_OWN, page);
 
     if (guarded)
         cpu_allow_user_access();
     cpu_copy_page(to, source);
     if (guarded)
         cpu_forbid_user_access();
-    slot_unmap(TEMPORARY_OWN);
+    slot_unmap(format, TEMPORARY_OWN);
+}
+
+void mmu_copy_page(page_t page, const void *source)
+{
+    bool guarded = cpu_features.smap && (size_t)source >= USER_BASE && (size_t)source < USER_END;
+
+    WITH_FORMAT(copy_in, page, source, guarded);
 }

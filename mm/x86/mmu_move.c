@@ -235,6 +235,7 @@ static ALWAYS_INLINE void move_table(const paging_format_t *format, move_t *move
     uint64_t entry = entry_load(format, above->table, above->index);
 
     ASSERT(target->level == 1);
+    paging_forget_table();
     entry_store(format, above->table, above->index, 0);
     entry_store(format, target->table, target->index, entry);
     if (format->levels > 2) {

@@ -212,6 +212,7 @@ void table_free(page_t page)
     bool covered = kernel_covered(vaddr, &at);
 
     ASSERT(covered && page != reserve);
+    paging_forget_table();
     entry_store(paging_format, at.table, at.index, 0);
     paging_flush_page(vaddr);
     slot_give(window_of(vaddr), vaddr);

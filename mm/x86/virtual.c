@@ -21,14 +21,6 @@ const kernel_part_t kernel_parts[KERNEL_PARTS] = {
 
 /* ---- flushing */
 
-void paging_flush_page(size_t vaddr)
-{
-    if (paging_state.on) {
-        virtual_events.invlpgs++;
-        cpu_invlpg(vaddr);
-    }
-}
-
 void paging_flush_space(void)
 {
     DEBUG_ASSERT(paging_state.on);
@@ -55,7 +47,7 @@ static mmu_entry_t kernel_bits(access_t access)
 static ALWAYS_INLINE size_t fill_row_in(const paging_format_t *format, const walk_t *at,
                                         mmu_entry_t entry, size_t step, size_t count)
 {
-    uint32_t upper = (uint32_t)((entry_from_border(format, entry) ^ entry) >> 32);
+    uint32_t upper = entry_no_execute(format, entry);
     char *first = (char *)at->table + at->index * format->entry_bytes;
     char *end = first + count * format->entry_bytes;
     char *place = first;
@@ -387,6 +379,7 @@ void enable_pagetable(page_t pagetable)
         cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_NXE);
     paging_state.current = pagetable;
     paging_state.on = true;
+    paging_forget_table();      /* it has another address now */
     virtual_events.cr3_loads++;
     cpu_set_cr3((uint32_t)pagetable);
     cpu_set_cr0(cpu_cr0() | CR0_PG | CR0_WP);
@@ -430,6 +423,7 @@ static const char *choose_format(const char *name)
 
     memset(&paging_state, 0, sizeof(paging_state));
     memset(&virtual_events, 0, sizeof(virtual_events));
+    paging_forget_table();
     paging_format = NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
         if (strcmp(formats[i]->name, name) == 0)

@@ -10,6 +10,7 @@
 #include <kernel/layout.h>
 #include <kernel/mmu.h>
 #include <kernel/physical.h>
+#include <kernel/virtual.h>
 #include <x86/cpu.h>
 #include <x86/format.h>
 
@@ -152,6 +153,12 @@ static ALWAYS_INLINE void entry_store_new(const paging_format_t *format, void *p
     *low = (uint32_t)entry;
 }
 
+/* A 64-bit entry is about to change: not present meanwhile. */
+static ALWAYS_INLINE void entry_hide(void *place)
+{
+    *(volatile uint32_t *)place = 0;
+}
+
 /* Take one out. */
 static ALWAYS_INLINE void entry_clear(const paging_format_t *format, void *place)
 {
@@ -172,6 +179,15 @@ static ALWAYS_INLINE uint64_t entry_from_border(const paging_format_t *format,
                                    (MMU_PRESENT | MMU_NOEXEC))
         raw |= paging_state.no_execute;
     return raw;
+}
+
+/* What that adds to the upper word. */
+static ALWAYS_INLINE uint32_t entry_no_execute(const paging_format_t *format, mmu_entry_t entry)
+{
+    if (format->no_execute == 0 ||
+        (entry & (MMU_PRESENT | MMU_NOEXEC)) != (MMU_PRESENT | MMU_NOEXEC))
+        return 0;
+    return (uint32_t)(paging_state.no_execute >> 32);
 }
 
 static ALWAYS_INLINE mmu_entry_t entry_to_border(const paging_format_t *format, uint64_t raw)
@@ -288,8 +304,17 @@ extern const kernel_part_t kernel_parts[KERNEL_PARTS];
 /* mmu.c: find the temporary slots' entries. => once paging is on */
 void temporary_slots_init(void);
 
+/* mmu.c: a last-level table moves to another place, or is freed. */
+void paging_forget_table(void);
+
 /* Flush one page, or everything that is not global. Counted. */
-void paging_flush_page(size_t vaddr);
+static ALWAYS_INLINE void paging_flush_page(size_t vaddr)
+{
+    if (LIKELY(paging_state.on)) {
+        virtual_events.invlpgs++;
+        cpu_invlpg(vaddr);
+    }
+}
 void paging_flush_space(void);
 
 #endif

@@ -412,6 +412,36 @@ TEST(tree_empty)
     CHECK_OK(bbtree_check(&tree));
 }
 
+/* A run of any length from anywhere: what stays is a tree, what goes is in order. */
+TEST(tree_remove_run)
+{
+    enum { NODES = 24 };
+    item_t item[NODES];
+
+    for (size_t first = 0; first < NODES; first++) {
+        for (size_t end = first + 1; end <= NODES; end++) {
+            bbtree_t tree;
+            bbnode_t *gone;
+            size_t i;
+
+            bbtree_init(&tree, update_item);
+            for (i = 0; i < NODES; i++) {
+                item[i] = (item_t){ .node = { .value = i }, .weight = i * 7 % 5 };
+                CHECK_EQ(bbtree_insert(&tree, &item[i].node), 0);
+            }
+            gone = bbtree_remove_run(&tree, &item[first].node,
+                                     end < NODES ? &item[end].node : NULL);
+            CHECK_OK(bbtree_check(&tree));
+            CHECK_EQ(tree.count, NODES - (end - first));
+            for (i = first; i < end; i++, gone = gone->left)
+                CHECK(gone == &item[i].node);
+            CHECK(gone == NULL);
+            for (i = 0; i < NODES; i++)
+                CHECK((bbtree_search_eq(&tree, i) != NULL) == (i < first || i >= end));
+        }
+    }
+}
+
 TEST(tree_duplicate_is_refused)
 {
     bbnode_t nodes[3] = { { .value = 5 }, { .value = 7 }, { .value = 5 } };

@@ -164,10 +164,12 @@ typedef struct forest {
 static vma_t *plant(forest_t *forest, size_t base, size_t length, size_t free_from, vma_t *next)
 {
     vma_t *vma = &forest->node[forest->used++];
+    vma_place_t place;
 
     *vma = (vma_t){ .length = length, .flags = VMA_ANON, .ops = &vma_ops_anon };
     vma->node.value = base;
-    vma_insert(&forest->tree, vma, free_from, next);
+    place = vma_place_before(&forest->tree, free_from, next);
+    vma_insert(&forest->tree, vma, &place);
     return vma;
 }
 
@@ -233,8 +235,8 @@ TEST(vma_neighbours_of_an_address)
     CHECK(vma_next(a) == NULL && vma_previous(b) == NULL);
 }
 
-/* Random areas in a space of a few pages, against an array. */
-TEST(vma_find_hole_agrees_with_a_plain_search)
+/* Random areas of one unit in a space of a few, against an array. */
+static void compare_holes(size_t unit)
 {
     enum { WIDTH = 128 };
     static vma_t nodes[WIDTH];
@@ -250,21 +252,15 @@ TEST(vma_find_hole_agrees_with_a_plain_search)
         size_t found = 0;
         vma_t *next = NULL;
 
-        /* One-page areas: put in or take out. */
+        /* Put an area in or take it out. */
         if (taken[page]) {
-            vma_t *after = vma_next(&nodes[page]);
-
-            bbtree_remove(&tree, &nodes[page].node);
-            if (after != NULL) {
-                after->gap += nodes[page].gap + nodes[page].length;
-                bbtree_refresh(&tree, &after->node);
-            }
+            vma_remove(&tree, &nodes[page], vma_next(&nodes[page]));
         } else {
-            vma_t *after = vma_at_or_above(&tree, AT(page));
-            vma_t *before = after != NULL ? vma_previous(after) : vma_of(bbtree_last(&tree));
+            vma_t *after = vma_at_or_above(&tree, AT(0) + page * unit);
+            vma_place_t place = vma_place_before(&tree, AT(0), after);
 
-            nodes[page] = (vma_t){ .node = { .value = AT(page) }, .length = PAGE_SIZE };
-            vma_insert(&tree, &nodes[page], before != NULL ? vma_end(before) : AT(0), after);
+            nodes[page] = (vma_t){ .node = { .value = AT(0) + page * unit }, .length = unit };
+            vma_insert(&tree, &nodes[page], &place);
         }
         taken[page] = !taken[page];
         CHECK_OK(bbtree_check(&tree));
@@ -274,12 +270,24 @@ TEST(vma_find_hole_agrees_with_a_plain_search)
             while (free < length && !taken[base + free])
                 free++;
             if (free == length)
-                found = AT(base);
+                found = AT(0) + base * unit;
         }
-        CHECK_EQ(vma_find_hole(&tree, AT(low), AT(high), PAGES(length), &next), found);
+        CHECK_EQ(vma_find_hole(&tree, AT(0) + low * unit, AT(0) + high * unit, length * unit,
+                               &next), found);
         if (found != 0)
             CHECK(next == vma_at_or_above(&tree, found));
     }
+}
+
+TEST(vma_find_hole_agrees_with_a_plain_search)
+{
+    compare_holes(PAGE_SIZE);
+}
+
+/* Gaps that count as one length in the tree's summaries, too. */
+TEST(vma_find_hole_among_long_gaps)
+{
+    compare_holes(16 * MIB);
 }
 
 /* ---- cutting and merging */
@@ -304,12 +312,14 @@ static const cut_case_t cut_cases[] = {
 
 static void make_file_area(forest_t *forest, vma_t **vma, inode_t *ino, off_t limit)
 {
+    vma_place_t place = { .free_from = AT(0) };
+
     forest_init(forest);
     *vma = &forest->node[forest->used++];
     **vma = (vma_t){ .length = PAGES(4), .flags = VMA_FILE, .ops = &vma_ops_file, .ino = ino,
                      .offset = 8192, .limit = limit };
     (*vma)->node.value = AT(10);
-    vma_insert(&forest->tree, *vma, AT(0), NULL);
+    vma_insert(&forest->tree, *vma, &place);
 }
 
 TEST(vma_split_divides_offset_limit_and_reference)
@@ -343,12 +353,12 @@ TEST(vma_split_divides_offset_limit_and_reference)
         CHECK_OK(bbtree_check(&forest.tree));
 
         /* Cutting off the other part leaves the same half. */
-        vma_cut_below(&forest.tree, vma, AT(10 + at->cut));
+        vma_cut_below(vma, AT(10 + at->cut));
         CHECK_EQ(vma->offset, 8192 + (off_t)PAGES(at->cut));
         CHECK_EQ(vma->limit, at->upper);
         CHECK_EQ(vma->gap, PAGES(10 + at->cut));
         make_file_area(&forest, &vma, &ino, at->limit);
-        vma_cut_above(&forest.tree, vma, AT(10 + at->cut));
+        vma_cut_above(vma, AT(10 + at->cut));
         CHECK_EQ(vma->offset, 8192);
         CHECK_EQ(vma->limit, at->lower);
         CHECK_EQ(vma->length, PAGES(at->cut));
