@@ -10,6 +10,10 @@
 
 TEST(mspace_check_finds_what_is_wrong)
 {
+    bbnode_t stray = { .left = NULL };
+    bbnode_t *recent;
+    size_t full_end;
+    size_t full_length;
     mspace_t *ms = space_start("pae", 64);
     page_t other = page_new(OWNER_ANON);
     mmu_entry_t entry;
@@ -41,6 +45,18 @@ TEST(mspace_check_finds_what_is_wrong)
     ms->phys_pg_count++;
     CHECK_FINDS(ms, "phys_pg_count is not the number of frames in use");
     ms->phys_pg_count--;
+    /* What searches and faults remember. */
+    recent = ms->tree.recent;
+    ms->tree.recent = &stray;
+    CHECK_FINDS(ms, "the recent area is not in the tree");
+    ms->tree.recent = recent;
+    full_end = ms->full_end;
+    full_length = ms->full_length;
+    ms->full_end = ms->upper_bound;
+    ms->full_length = PAGE_SIZE;
+    CHECK_FINDS(ms, "a place is free where searches leave it out");
+    ms->full_end = full_end;
+    ms->full_length = full_length;
     ms->charged++;
     CHECK_FINDS(ms, "charged is not the number of pages in charged areas");
     ms->charged--;
